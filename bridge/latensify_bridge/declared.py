@@ -1,0 +1,66 @@
+"""The declarations of effects.py as plain data, for whatever presents them: the C++ table, the docs, the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+
+from latensify_bridge.effects import EFFECTS, GROUPS, Choice, Panel
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter. `kind` is double, integer, boolean, choice or string; limits and slider are None without numbers."""
+
+    name: str
+    kind: str
+    default: Any
+    label: str
+    help: str
+    group: str
+    travels: bool
+    minimum: float | None
+    maximum: float | None
+    slider: tuple[float, float] | None
+    choices: tuple[Choice, ...]
+
+
+_KINDS = {float: "double", int: "integer", bool: "boolean", str: "string"}
+
+
+def _parameter(field: msgspec.structs.FieldInfo, travels: bool) -> tuple[bool, Parameter]:
+    kind = field.type.__origin__
+    metas = field.type.__metadata__
+    while hasattr(kind, "__metadata__"):
+        kind, metas = kind.__origin__, (*kind.__metadata__, *metas)
+    shown = metas[-1]
+    limits = {name: value for meta in metas for name in ("ge", "le") if (value := getattr(meta, name)) is not None}
+    chosen = issubclass(kind, Choice)
+    parameter = Parameter(
+        name=field.encode_name,
+        kind="choice" if chosen else _KINDS[kind],
+        default=field.default,
+        label=shown.title,
+        help=shown.description,
+        group=shown.extra["group"],
+        travels=travels,
+        minimum=limits.get("ge"),
+        maximum=limits.get("le"),
+        slider=shown.extra.get("slider"),
+        choices=tuple(kind) if chosen else (),
+    )
+    return bool(shown.extra.get("first")), parameter
+
+
+def parameters(effect: str) -> list[Parameter]:
+    """An effect's parameters in the order of the panel: by group; within a group, those marked `first` lead."""
+    declaration = EFFECTS[effect]
+    found = [_parameter(field, True) for field in msgspec.structs.fields(declaration)]
+    found += [_parameter(field, False) for field in msgspec.structs.fields(Panel)]
+    ordered = sorted(found, key=lambda item: (GROUPS.index(item[1].group), not item[0]))
+    return [
+        replace(parameter, default=declaration.mask_default) if parameter.name == "mask_source" else parameter
+        for _, parameter in ordered
+    ]

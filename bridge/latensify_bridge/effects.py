@@ -1,0 +1,496 @@
+"""The effects and their parameters, declared once.
+
+The panel in the host, the checks on the wire, the command line and docs/effects.md all come from here
+(`python -m latensify_bridge.generate`). A field's `Meta` holds its hard range (ge, le), label (title) and help
+(description); `extra` holds its slider range and its group in the panel. Fields of `Edit` travel to the server and
+decide the result; fields of `Panel` stay beside the plate.
+
+A choice travels as its string and is stored by hosts as an index: append to a choice, never reorder it.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from latensify_bridge.errors import BadParameter, UnknownEffect
+
+
+class Choice(str, enum.Enum):
+    """An ordered choice: the value travels, the label is what a panel shows."""
+
+    label: str
+
+    def __new__(cls, value: str, label: str) -> Choice:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.label = label
+        return member
+
+
+class ColourSpace(Choice):
+    AUTO = "auto", "Auto"
+    SRGB = "srgb", "sRGB"
+    REC709 = "rec709", "Rec.709"
+    LINEAR_REC709 = "linear_rec709", "Linear Rec.709"
+    ACESCG = "acescg", "ACEScg"
+    ACESCCT = "acescct", "ACEScct"
+    DAVINCI_INTERMEDIATE = "davinci_intermediate", "DaVinci Wide Gamut Intermediate"
+    LOGC4 = "logc4", "ARRI LogC4"
+    SLOG3 = "slog3", "Sony S-Log3"
+    LOG3G10 = "log3g10", "RED Log3G10"
+
+
+class Quality(Choice):
+    DRAFT = "draft", "Draft"
+    FINAL = "final", "Final"
+
+
+class Precision(Choice):
+    AUTO = "auto", "Auto"
+    FLOAT32 = "float32", "32-bit float"
+    BFLOAT16 = "bfloat16", "bfloat16"
+    FLOAT16 = "float16", "16-bit float"
+
+
+class MaskSource(Choice):
+    NONE = "none", "None (whole frame)"
+    CLIP = "clip", "Mask input"
+    SOURCE_ALPHA = "source_alpha", "Alpha of the source"
+    BOX = "box", "Box below"
+
+
+class MaskChannel(Choice):
+    ALPHA = "alpha", "Alpha"
+    LUMINANCE = "luminance", "Luminance"
+
+
+class Look(Choice):
+    """The looks that Restyle offers where a host shows no text field; `prompt` is what the model is told."""
+
+    prompt: str
+
+    def __new__(cls, value: str, label: str, prompt: str) -> Look:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.label = label
+        member.prompt = prompt
+        return member
+
+    PROMPT = "prompt", "Use the prompt", ""
+    WINTER = "winter", "Winter", "winter, snow covered, overcast"
+    AUTUMN = "autumn", "Autumn", "autumn, orange leaves, soft light"
+    NIGHT = "night", "Night", "at night, street lights"
+    GOLDEN_HOUR = "golden_hour", "Golden hour", "golden hour, warm low sun"
+    SUNSET = "sunset", "Sunset", "sunset, red sky"
+    RAIN = "rain", "Rain", "rain, wet ground, grey sky"
+    FOG = "fog", "Fog", "thick fog"
+    NOIR = "noir", "Film noir", "black and white, film noir, high contrast"
+    TEAL_ORANGE = "teal_orange", "Teal and orange", "teal and orange, cinematic grade"
+    VINTAGE = "vintage", "Vintage film", "vintage film, faded colours"
+    WATERCOLOUR = "watercolour", "Watercolour", "watercolour painting"
+    OIL = "oil", "Oil painting", "oil painting"
+    SKETCH = "sketch", "Pencil sketch", "pencil sketch on paper"
+    CYBERPUNK = "cyberpunk", "Cyberpunk", "cyberpunk, neon light, night"
+
+
+class Background(Choice):
+    """What Remove paints where no frame shows what is behind, for hosts without a text field."""
+
+    prompt: str
+
+    def __new__(cls, value: str, label: str, prompt: str) -> Background:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.label = label
+        member.prompt = prompt
+        return member
+
+    PROMPT = "prompt", "Use the prompt", ""
+    SURROUNDINGS = "surroundings", "Like its surroundings", ""
+    SKY = "sky", "Sky", "clear sky"
+    WATER = "water", "Water", "water"
+    GRASS = "grass", "Grass", "grass field"
+    ROAD = "road", "Road", "road"
+    WALL = "wall", "Wall", "plain wall"
+
+
+class Motion(Choice):
+    STATIC = "static", "Locked-off camera"
+    HOMOGRAPHY = "homography", "Camera moves"
+    FLOW = "flow", "Camera and background move"
+
+
+class Fill(Choice):
+    DIFFUSION = "diffusion", "Diffusion model"
+    CLASSICAL = "classical", "Classical inpainting"
+
+
+Text = Annotated[str, Meta(max_length=4000)]
+
+
+def _extra(group: str, slider: tuple[float, float] | None = None, **more: Any) -> dict[str, Any]:
+    return {"group": group, **({"slider": slider} if slider else {}), **more}
+
+
+class Edit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every effect's request holds. A result depends on these fields, the frames and the model alone."""
+
+    negative_prompt: Annotated[
+        Text, Meta(title="Negative prompt", description="What should not appear.", extra=_extra("Edit"))
+    ] = ""
+    guidance_scale: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=30,
+            title="Guidance scale",
+            description="How closely the model follows the prompt. 1 is no guidance.",
+            extra=_extra("Edit", (1, 12)),
+        ),
+    ] = 3.0
+    num_inference_steps: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=200,
+            title="Inference steps",
+            description="Denoising steps. More is slower and finer. Draft quality uses half of them.",
+            extra=_extra("Edit", (4, 50)),
+        ),
+    ] = 16
+    seed: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=2**31 - 1,
+            title="Seed",
+            description="Another seed gives another result; the same seed gives the same pixels.",
+            extra=_extra("Edit", (0, 1000)),
+        ),
+    ] = 0
+    mask_grow: Annotated[
+        float,
+        Meta(
+            ge=-500,
+            le=500,
+            title="Mask grow",
+            description="Grows the matte by so many pixels at full resolution; negative shrinks it.",
+            extra=_extra("Matte", (-50, 50)),
+        ),
+    ] = 0.0
+    mask_feather: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=500,
+            title="Mask feather",
+            description="Softens the matte's edge outwards over so many pixels at full resolution.",
+            extra=_extra("Matte", (0, 50)),
+        ),
+    ] = 4.0
+    colour_space: Annotated[
+        ColourSpace,
+        Meta(
+            title="Colour space",
+            description="The colour space of the frames that the host hands over. Auto: linear Rec.709 for Nuke, "
+            "Natron and EXR files, Rec.709 for Resolve and movies, else sRGB.",
+            extra=_extra("Pixels"),
+        ),
+    ] = ColourSpace.AUTO
+    detail: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            title="Detail",
+            description="How much of the plate's own fine detail and highlight range is kept under the edit. "
+            "0 shows the model's own pixels.",
+            extra=_extra("Pixels", (0, 1)),
+        ),
+    ] = 0.8
+    model: Annotated[
+        str,
+        Meta(
+            max_length=200,
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+            title="Model",
+            description="The model by its name in `latensify doctor`; auto picks the best installed one.",
+            extra=_extra("Model"),
+        ),
+    ] = "auto"
+    quality: Annotated[
+        Quality,
+        Meta(
+            title="Quality",
+            description="Draft is quick, for scrubbing: fewer steps and a smaller model image.",
+            extra=_extra("Model"),
+        ),
+    ] = Quality.FINAL
+    precision: Annotated[
+        Precision,
+        Meta(
+            title="Precision",
+            description="Number format of the model. Auto: bfloat16 on a GPU, 32-bit float on a CPU.",
+            extra=_extra("Model"),
+        ),
+    ] = Precision.AUTO
+    window: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=256,
+            title="Window",
+            description="Frames that are edited together. Hosts that give one frame at a time use 1.",
+            extra=_extra("Frames", (1, 64)),
+        ),
+    ] = 16
+    overlap: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=128,
+            title="Overlap",
+            description="Frames shared by neighbouring windows and blended; at most half the window.",
+            extra=_extra("Frames", (0, 32)),
+        ),
+    ] = 4
+
+    def __post_init__(self) -> None:
+        if 2 * self.overlap > self.window:
+            raise ValueError(
+                f"overlap {self.overlap} is more than half of window {self.window}; use {self.window // 2} or less"
+            )
+
+
+class Restyle(Edit, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Changes the look of the shot by prompt: season, weather, time of day, grade, medium."""
+
+    clips: ClassVar[tuple[str, ...]] = ("Source", "Mask")
+    mask_default: ClassVar[MaskSource] = MaskSource.NONE
+
+    preset: Annotated[
+        Look,
+        Meta(
+            title="Look",
+            description="A ready look; with 'Use the prompt' the prompt below decides alone.",
+            extra=_extra("Edit", first=True),
+        ),
+    ] = Look.PROMPT
+    prompt: Annotated[
+        Text,
+        Meta(
+            title="Prompt",
+            description="What the shot should look like. Added to the look when one is chosen.",
+            extra=_extra("Edit", first=True),
+        ),
+    ] = ""
+    strength: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            title="Strength",
+            description="How far the edit may go from the source: how much noise is added before denoising.",
+            extra=_extra("Edit", (0, 1), first=True),
+        ),
+    ] = 0.8
+
+    def text(self) -> str:
+        """The prompt that the model is told."""
+        return ", ".join(part for part in (self.preset.prompt, self.prompt.strip()) if part)
+
+    def changes_nothing(self) -> bool:
+        return self.strength == 0 or not self.text()
+
+
+class Remove(Edit, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Takes what the matte covers out of the shot: shows what other frames see behind it, and invents only the rest."""
+
+    clips: ClassVar[tuple[str, ...]] = ("Source", "Mask")
+    mask_default: ClassVar[MaskSource] = MaskSource.CLIP
+
+    preset: Annotated[
+        Background,
+        Meta(
+            title="Background",
+            description="What to paint where no frame shows what is behind.",
+            extra=_extra("Edit", first=True),
+        ),
+    ] = Background.SURROUNDINGS
+    prompt: Annotated[
+        Text,
+        Meta(
+            title="Prompt",
+            description="What is behind the object. Added to the background when one is chosen.",
+            extra=_extra("Edit", first=True),
+        ),
+    ] = ""
+    strength: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            title="Strength",
+            description="How freely the model paints what no frame shows; 0 leaves the classical fill.",
+            extra=_extra("Edit", (0, 1), first=True),
+        ),
+    ] = 0.7
+    propagate: Annotated[
+        bool,
+        Meta(
+            title="Use other frames",
+            description="Brings in what other frames of the window show behind the object.",
+            extra=_extra("Edit", first=True),
+        ),
+    ] = True
+    motion: Annotated[
+        Motion,
+        Meta(
+            title="Background motion",
+            description="How the background moves between frames.",
+            extra=_extra("Edit", first=True),
+        ),
+    ] = Motion.HOMOGRAPHY
+    fill: Annotated[
+        Fill,
+        Meta(
+            title="Unseen pixels",
+            description="What fills the pixels that no frame shows.",
+            extra=_extra("Edit", first=True),
+        ),
+    ] = Fill.DIFFUSION
+
+    def text(self) -> str:
+        """The prompt that the model is told."""
+        return ", ".join(part for part in (self.preset.prompt, self.prompt.strip()) if part)
+
+    def changes_nothing(self) -> bool:
+        return False
+
+
+class Panel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What stays beside the plate: where the matte comes from, the blend, and the server to ask. Never travels."""
+
+    mask_source: Annotated[
+        MaskSource,
+        Meta(
+            title="Mask from",
+            description="Where the matte comes from. Every host can give a box.",
+            extra=_extra("Matte", first=True),
+        ),
+    ] = MaskSource.NONE
+    mask_channel: Annotated[
+        MaskChannel,
+        Meta(
+            title="Mask channel",
+            description="The channel of the Mask input that is the matte.",
+            extra=_extra("Matte", first=True),
+        ),
+    ] = MaskChannel.ALPHA
+    mask_invert: Annotated[
+        bool, Meta(title="Invert mask", description="Edits what the matte leaves out.", extra=_extra("Matte", first=True))
+    ] = False
+    box_x: Annotated[
+        float,
+        Meta(ge=0, le=1, title="Box left", description="Left edge, as a part of the width.", extra=_extra("Matte", (0, 1), first=True)),
+    ] = 0.25
+    box_y: Annotated[
+        float,
+        Meta(ge=0, le=1, title="Box top", description="Top edge, as a part of the height.", extra=_extra("Matte", (0, 1), first=True)),
+    ] = 0.25
+    box_width: Annotated[
+        float,
+        Meta(ge=0, le=1, title="Box width", description="Width, as a part of the frame's.", extra=_extra("Matte", (0, 1), first=True)),
+    ] = 0.5
+    box_height: Annotated[
+        float,
+        Meta(ge=0, le=1, title="Box height", description="Height, as a part of the frame's.", extra=_extra("Matte", (0, 1), first=True)),
+    ] = 0.5
+    mix: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            title="Mix",
+            description="Blends the edit over the source. Costs no new edit.",
+            extra=_extra("Pixels", (0, 1)),
+        ),
+    ] = 1.0
+    frame_offset: Annotated[
+        int,
+        Meta(
+            ge=-(10**7),
+            le=10**7,
+            title="Frame offset",
+            description="Added to the host's frame number; windows are anchored to the sum.",
+            extra=_extra("Frames", (-1000, 1000)),
+        ),
+    ] = 0
+    server: Annotated[
+        str,
+        Meta(
+            max_length=400,
+            title="Server",
+            description="auto starts a server on this machine when none runs; or an address such as tcp://127.0.0.1:5577.",
+            extra=_extra("Server"),
+        ),
+    ] = "auto"
+    timeout_s: Annotated[
+        float,
+        Meta(
+            ge=1,
+            le=86400,
+            title="Time limit",
+            description="Seconds that one frame may take before it fails.",
+            extra=_extra("Server", (10, 3600)),
+        ),
+    ] = 600.0
+
+
+EditT = TypeVar("EditT", bound=Edit)
+
+GROUPS = ("Edit", "Matte", "Pixels", "Model", "Frames", "Server")
+
+EFFECTS: dict[str, type[Restyle] | type[Remove]] = {"restyle": Restyle, "remove": Remove}
+
+
+def effect_named(name: str) -> type[Restyle] | type[Remove]:
+    """The declaration of an effect. Raises UnknownEffect, naming the known ones."""
+    if name not in EFFECTS:
+        raise UnknownEffect(f"There is no effect '{name}'; there are {', '.join(EFFECTS)}.")
+    return EFFECTS[name]
+
+
+def parse(declaration: type[msgspec.Struct], values: Mapping[str, Any], strict: bool = True) -> Any:
+    """Values checked against a declaration. Not strict: text from a command line is converted first.
+
+    Raises BadParameter: one sentence that names the parameter, the value and what is allowed.
+    """
+    known = {field.encode_name for field in msgspec.structs.fields(declaration)}
+    for name in values:
+        if name not in known:
+            raise BadParameter(f"There is no parameter '{name}'; there are {', '.join(sorted(known))}.")
+    try:
+        return msgspec.convert(values, declaration, strict=strict)
+    except msgspec.ValidationError as error:
+        raise BadParameter(_sentence(str(error), declaration, values)) from None
+
+
+def _sentence(message: str, declaration: type[msgspec.Struct], values: Mapping[str, Any]) -> str:
+    """msgspec says '... - at `$.name`'; say it with the value and, for a choice, what there is to choose."""
+    reason, _, where = message.partition(" - at `$.")
+    name = where.rstrip("`")
+    if not name:
+        return f"{reason[0].upper()}{reason[1:]}."
+    field = next(field for field in msgspec.structs.fields(declaration) if field.encode_name == name)
+    kind = field.type
+    while hasattr(kind, "__metadata__"):
+        kind = kind.__origin__
+    if isinstance(kind, type) and issubclass(kind, Choice):
+        reason = f"Expected one of {', '.join(member.value for member in kind)}"
+    return f"Parameter '{name}' cannot be {values[name]!r}: {reason[0].lower()}{reason[1:].replace('`', '')}."

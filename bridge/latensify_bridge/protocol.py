@@ -1,0 +1,224 @@
+"""Protocol v1: the messages between a host and the server (docs/protocol.md).
+
+A message is a ZeroMQ multipart: a msgpack map whose `type` names it, then, where pixels travel inline, their bytes in
+parts of at most PART_BYTES. Every request carries an `id` that its answers repeat.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from latensify_bridge.errors import LatensifyError, Misbehaved
+from latensify_bridge.frames import Box, Depth, FrameSpec
+
+PROTOCOL = 1
+PART_BYTES = 4 * 1024 * 1024
+HEARTBEAT_S = 1.0  # the server says at least this often what a waiting request waits for
+SILENCE_S = 4.0  # a server that is silent for longer is taken for dead
+
+RequestId = Annotated[str, Meta(min_length=1, max_length=64)]
+FrameName = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+SegmentName = Annotated[str, Meta(pattern="^seg-[0-9a-f-]{1,60}$")]
+FrameNumber = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """A part of a client's own segment file in the shared-memory folder, in bytes."""
+
+    name: SegmentName
+    offset: Annotated[int, Meta(ge=0, le=2**48)]
+    size: Annotated[int, Meta(ge=0, le=2**48)]
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=str.lower):
+    id: RequestId
+
+
+class Hello(Message):
+    """client -> server, first on a connection."""
+
+    protocol: int
+    client: Annotated[str, Meta(max_length=200)]
+    host: Annotated[str, Meta(max_length=200)] = ""
+
+
+class SharedMemory(msgspec.Struct, frozen=True):
+    """A client that finds `token` in the file `name` of its own shared-memory folder is on the server's machine."""
+
+    name: Annotated[str, Meta(pattern="^token-[0-9a-f]{1,60}$")]
+    token: Annotated[str, Meta(max_length=100)]
+
+
+class Welcome(Message):
+    """server -> client, the answer to Hello: versions and capabilities."""
+
+    protocol: int
+    server: str
+    effects: list[str]
+    models: list[str]
+    device: str
+    max_frame_bytes: int
+    shared_memory: SharedMemory | None = None
+
+
+class Have(Message):
+    """client -> server: these frames are about to be named in a request."""
+
+    frames: Annotated[list[FrameName], Meta(max_length=1024)]
+
+
+class Need(Message):
+    """server -> client, the answer to Have: those of them that the server does not hold."""
+
+    frames: list[FrameName]
+
+
+class Put(Message):
+    """client -> server: a frame's pixels, in a segment or in the parts that follow."""
+
+    frame: FrameName
+    spec: FrameSpec
+    segment: Segment | None = None
+
+
+class Stored(Message):
+    """server -> client, the answer to Put: the bytes have been taken; the segment may be reused."""
+
+    frame: FrameName
+
+
+class Source(msgspec.Struct, frozen=True):
+    """One source frame of a window: its number, the name of its pixels and of its matte."""
+
+    number: FrameNumber
+    pixels: FrameName
+    mask: FrameName | None = None
+
+
+class Submit(Message):
+    """client -> server: edit frame `frame` of the shot `first`-`last`. `sources` holds every frame of its windows.
+
+    `params` is the effect's declaration as a map; `render_scale` scales sizes given in full-resolution pixels.
+    """
+
+    effect: Annotated[str, Meta(max_length=64)]
+    params: msgspec.Raw
+    frame: FrameNumber
+    first: FrameNumber
+    last: FrameNumber
+    sources: Annotated[list[Source], Meta(max_length=1024)]
+    depth: Depth = Depth.HALF
+    render_scale: Annotated[float, Meta(gt=0, le=16)] = 1.0
+    pixel_aspect: Annotated[float, Meta(gt=0.01, le=100)] = 1.0
+    interactive: bool = True
+    fresh: bool = False
+    output: Segment | None = None
+
+
+class Progress(Message):
+    """server -> client, at least every HEARTBEAT_S while a request waits or runs. `fraction` is 0..1 of this request."""
+
+    fraction: float
+    stage: str
+    ahead: int = 0
+
+
+class Result(Message):
+    """server -> client: the edited box of a frame, and its matte.
+
+    Its bytes (the named part of the output segment, else the parts that follow): height x width x 3 RGB, straight, in
+    the plate's colour space; then height x width matte, 0..1. `seconds` is what the edit cost, 0 when it was cached.
+    """
+
+    frame: FrameNumber
+    box: Box
+    depth: Depth
+    model: str
+    model_hash: str
+    key: str
+    cached: bool
+    seconds: float = 0.0
+    note: str = ""
+    segment: Segment | None = None
+
+
+class Failure(Message):
+    """server -> client: a request failed; `code` is one of latensify_bridge.errors."""
+
+    code: str
+    message: str
+    frames: list[FrameName] = []
+
+
+class Cancel(Message):
+    """client -> server: forget the request `id`. Answered by its Failure with code `cancelled`, if it was still open."""
+
+
+class Status(Message):
+    """client -> server: how are you?"""
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """A request in the queue, or running."""
+
+    id: str
+    effect: str
+    frame: int
+    interactive: bool
+    running: bool
+    fraction: float
+
+
+class Report(Message):
+    """server -> client, the answer to Status."""
+
+    server: str
+    protocol: int
+    uptime_s: float
+    device: str
+    models: list[str]
+    queue: list[Waiting]
+    held_frames: int
+    held_bytes: int
+    cache_entries: int
+    cache_bytes: int
+    cache_limit_bytes: int
+    finished: int
+    failed: int
+    last_errors: list[str]
+
+
+FromClient = Hello | Have | Put | Submit | Cancel | Status
+FromServer = Welcome | Need | Stored | Progress | Result | Failure | Report
+
+_encoder = msgspec.msgpack.Encoder()
+_from_client = msgspec.msgpack.Decoder(FromClient)
+_from_server = msgspec.msgpack.Decoder(FromServer)
+
+
+def encode(message: Message) -> bytes:
+    return _encoder.encode(message)
+
+
+def decode_from_client(header: bytes) -> FromClient:
+    """Raises Misbehaved on anything that is not a message of a client."""
+    return _decode(_from_client, header)
+
+
+def decode_from_server(header: bytes) -> FromServer:
+    """Raises Misbehaved on anything that is not a message of a server."""
+    return _decode(_from_server, header)
+
+
+def _decode(decoder: msgspec.msgpack.Decoder, header: bytes):  # type: ignore[no-untyped-def, type-arg]
+    try:
+        return decoder.decode(header)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Misbehaved(f"A message does not follow protocol {PROTOCOL}: {error}.") from None
+
+
+def failure(id: str, error: LatensifyError) -> Failure:
+    return Failure(id=id, code=error.code, message=str(error))

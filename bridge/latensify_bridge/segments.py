@@ -1,0 +1,114 @@
+"""Segments: files in the shared-memory folder through which pixels pass between processes of one machine.
+
+A client owns its segments and holds a lock on each; the kernel drops the lock when the client dies, so that
+`sweep` can tell an orphan. A reader copies with pread: a segment that shrinks gives too few bytes, not a crash.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import re
+import secrets
+from pathlib import Path
+from typing import Self
+
+from latensify_bridge.errors import Misbehaved
+from latensify_bridge.protocol import Segment
+
+_NAME = re.compile(r"^seg-[0-9a-f-]{1,60}$")
+
+
+class SegmentFile:
+    """A client's own segment, grown when needed, mapped once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.name = f"seg-{os.getpid():x}-{secrets.token_hex(8)}"
+        self._path = folder / self.name
+        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._map: mmap.mmap | None = None
+
+    def view(self, size: int) -> memoryview:
+        """The first `size` bytes. Raises OSError (ENOSPC) when shared memory is full."""
+        if self._map is None or len(self._map) < size:
+            os.posix_fallocate(self._file, 0, size)  # ftruncate alone would fail later, as a SIGBUS
+            self._map = mmap.mmap(self._file, size)
+        return memoryview(self._map)[:size]
+
+    def named(self, size: int) -> Segment:
+        return Segment(name=self.name, offset=0, size=size)
+
+    def close(self) -> None:
+        self._map = None
+        self._path.unlink(missing_ok=True)
+        os.close(self._file)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _open(folder: Path, segment: Segment, flags: int) -> int:
+    if not _NAME.match(segment.name):
+        raise Misbehaved(f"'{segment.name}' is not the name of a segment.")
+    try:
+        file = os.open(folder / segment.name, flags | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        raise Misbehaved(f"The segment {segment.name} cannot be opened: {error.strerror}.") from None
+    if os.fstat(file).st_size < segment.offset + segment.size:
+        os.close(file)
+        raise Misbehaved(f"The segment {segment.name} is smaller than the {segment.offset + segment.size} bytes named.")
+    return file
+
+
+def read_into(folder: Path, segment: Segment, target: memoryview) -> None:
+    """Copies a client's segment into `target`, of its size. Raises Misbehaved on any lie about it."""
+    file = _open(folder, segment, os.O_RDONLY)
+    try:
+        done = 0
+        while done < segment.size:
+            count = os.preadv(file, [target[done:]], segment.offset + done)
+            if count == 0:
+                raise Misbehaved(f"The segment {segment.name} shrank while it was read.")
+            done += count
+    finally:
+        os.close(file)
+
+
+def write_from(folder: Path, segment: Segment, parts: list[memoryview]) -> None:
+    """Copies parts, one after another, into a client's segment. Raises Misbehaved when they do not fit."""
+    if sum(len(part) for part in parts) > segment.size:
+        raise Misbehaved(f"The segment {segment.name} is too small for the result.")
+    file = _open(folder, segment, os.O_WRONLY)
+    try:
+        offset = segment.offset
+        for part in parts:
+            done = 0
+            while done < len(part):
+                done += os.pwrite(file, part[done:], offset + done)
+            offset += len(part)
+    finally:
+        os.close(file)
+
+
+def sweep(folder: Path) -> int:
+    """Removes segments whose owner is gone; says how many."""
+    swept = 0
+    for path in folder.glob("seg-*"):
+        try:
+            file = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            continue
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink(missing_ok=True)
+            swept += 1
+        except BlockingIOError:
+            pass
+        finally:
+            os.close(file)
+    return swept

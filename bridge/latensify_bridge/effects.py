@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 from msgspec import Meta
@@ -272,6 +272,8 @@ class Restyle(Edit, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     clips: ClassVar[tuple[str, ...]] = ("Source", "Mask")
     mask_default: ClassVar[MaskSource] = MaskSource.NONE
+    needs_prompt: ClassVar[bool] = True  # with no text, or at strength 0, nothing would change
+    needs_mask: ClassVar[bool] = False
 
     preset: Annotated[
         Look,
@@ -304,15 +306,14 @@ class Restyle(Edit, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """The prompt that the model is told."""
         return ", ".join(part for part in (self.preset.prompt, self.prompt.strip()) if part)
 
-    def changes_nothing(self) -> bool:
-        return self.strength == 0 or not self.text()
-
 
 class Remove(Edit, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Takes what the matte covers out of the shot: shows what other frames see behind it, and invents only the rest."""
 
     clips: ClassVar[tuple[str, ...]] = ("Source", "Mask")
     mask_default: ClassVar[MaskSource] = MaskSource.CLIP
+    needs_prompt: ClassVar[bool] = False
+    needs_mask: ClassVar[bool] = True
 
     preset: Annotated[
         Background,
@@ -369,9 +370,6 @@ class Remove(Edit, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """The prompt that the model is told."""
         return ", ".join(part for part in (self.preset.prompt, self.prompt.strip()) if part)
 
-    def changes_nothing(self) -> bool:
-        return False
-
 
 class Panel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What stays beside the plate: where the matte comes from, the blend, and the server to ask. Never travels."""
@@ -393,23 +391,48 @@ class Panel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         ),
     ] = MaskChannel.ALPHA
     mask_invert: Annotated[
-        bool, Meta(title="Invert mask", description="Edits what the matte leaves out.", extra=_extra("Matte", first=True))
+        bool,
+        Meta(title="Invert mask", description="Edits what the matte leaves out.", extra=_extra("Matte", first=True)),
     ] = False
     box_x: Annotated[
         float,
-        Meta(ge=0, le=1, title="Box left", description="Left edge, as a part of the width.", extra=_extra("Matte", (0, 1), first=True)),
+        Meta(
+            ge=0,
+            le=1,
+            title="Box left",
+            description="Left edge, as a part of the width.",
+            extra=_extra("Matte", (0, 1), first=True),
+        ),
     ] = 0.25
     box_y: Annotated[
         float,
-        Meta(ge=0, le=1, title="Box top", description="Top edge, as a part of the height.", extra=_extra("Matte", (0, 1), first=True)),
+        Meta(
+            ge=0,
+            le=1,
+            title="Box top",
+            description="Top edge, as a part of the height.",
+            extra=_extra("Matte", (0, 1), first=True),
+        ),
     ] = 0.25
     box_width: Annotated[
         float,
-        Meta(ge=0, le=1, title="Box width", description="Width, as a part of the frame's.", extra=_extra("Matte", (0, 1), first=True)),
+        Meta(
+            ge=0,
+            le=1,
+            title="Box width",
+            description="Width, as a part of the frame's.",
+            extra=_extra("Matte", (0, 1), first=True),
+        ),
     ] = 0.5
     box_height: Annotated[
         float,
-        Meta(ge=0, le=1, title="Box height", description="Height, as a part of the frame's.", extra=_extra("Matte", (0, 1), first=True)),
+        Meta(
+            ge=0,
+            le=1,
+            title="Box height",
+            description="Height, as a part of the frame's.",
+            extra=_extra("Matte", (0, 1), first=True),
+        ),
     ] = 0.5
     mix: Annotated[
         float,
@@ -452,8 +475,6 @@ class Panel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ] = 600.0
 
 
-EditT = TypeVar("EditT", bound=Edit)
-
 GROUPS = ("Edit", "Matte", "Pixels", "Model", "Frames", "Server")
 
 EFFECTS: dict[str, type[Restyle] | type[Remove]] = {"restyle": Restyle, "remove": Remove}
@@ -464,6 +485,11 @@ def effect_named(name: str) -> type[Restyle] | type[Remove]:
     if name not in EFFECTS:
         raise UnknownEffect(f"There is no effect '{name}'; there are {', '.join(EFFECTS)}.")
     return EFFECTS[name]
+
+
+def changes_nothing(edit: Restyle | Remove, panel: Panel) -> bool:
+    """Whether the output would be the source; the plugin's isIdentity is the same rule."""
+    return panel.mix == 0 or (edit.needs_prompt and (edit.strength == 0 or not edit.text()))
 
 
 def parse(declaration: type[msgspec.Struct], values: Mapping[str, Any], strict: bool = True) -> Any:

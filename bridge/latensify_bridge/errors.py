@@ -1,20 +1,20 @@
 """Everything that can go wrong, once: the exception tree, the code on the wire, the exit code of the command line.
 
-    LatensifyError
-    +-- BadRequest            bad_request      2   a message or a command that makes no sense
-    |   +-- BadParameter      bad_parameter    2   an unknown parameter, or a value out of its limits
-    |   +-- UnknownEffect     unknown_effect   2
-    +-- BadInput              bad_input        3   a plate, matte or range that is missing, unreadable or does not fit
-    |   +-- FrameMissing      frame_missing    3   the server does not hold a frame that a request names
-    +-- OutputFailed          output_failed    4   a full disk, a folder that cannot be written
-    +-- ModelMissing          model_missing    5   no installed model can do this
-    +-- Unreachable           unreachable      6   no server, or it died or went silent
-    |   +-- VersionMismatch   version          6   the other side speaks another protocol
-    |   +-- Misbehaved        misbehaved       6   the other side sent what the protocol does not allow
-    +-- Busy                  busy             7   a limit of the server: jobs, frames or memory
-    |   +-- OutOfMemory       out_of_memory    7
-    +-- EngineFailed          engine_failed    8   the edit itself failed
-    +-- Cancelled             cancelled      130   the user or the host stopped it
+LatensifyError
++-- BadRequest            bad_request      2   a message or a command that makes no sense
+|   +-- BadParameter      bad_parameter    2   an unknown parameter, or a value out of its limits
+|   +-- UnknownEffect     unknown_effect   2
++-- BadInput              bad_input        3   a plate, matte or range that is missing, unreadable or does not fit
+|   +-- FrameMissing      frame_missing    3   the server does not hold a frame that a request names
++-- OutputFailed          output_failed    4   a full disk, a folder that cannot be written
++-- ModelMissing          model_missing    5   no installed model can do this
++-- Unreachable           unreachable      6   no server, or it died or went silent
+|   +-- VersionMismatch   version          6   the other side speaks another protocol
+|   +-- Misbehaved        misbehaved       6   the other side sent what the protocol does not allow
++-- Busy                  busy             7   a limit of the server: jobs, frames or memory
+|   +-- OutOfMemory       out_of_memory    7
++-- EngineFailed          engine_failed    8   the edit itself failed
++-- Cancelled             cancelled      130   the user or the host stopped it
 """
 
 from __future__ import annotations

@@ -31,6 +31,10 @@ def _literal(value: str) -> str:
     return json.dumps(value)
 
 
+def _flag(value: bool) -> str:
+    return "true" if value else "false"
+
+
 def _default_number(parameter: Parameter) -> float:
     if parameter.kind == "choice":
         return float(parameter.choices.index(parameter.default))
@@ -44,8 +48,8 @@ def _row(effect: str, parameter: Parameter) -> str:
     numbers = ", ".join(f"{float(value)!r}" for value in (_default_number(parameter), low, high, *slide))
     text = _literal(parameter.default) if parameter.kind == "string" else '""'
     head = ", ".join(_literal(part) for part in (parameter.name, parameter.label, parameter.help, parameter.group))
-    travels = "true" if parameter.travels else "false"
-    return f"    {{{head},\n     ParamKind::k{parameter.kind.title()}, {travels}, {numbers}, {text}, {options}}},\n"
+    kind = f"ParamKind::k{parameter.kind.title()}"
+    return f"    {{{head},\n     {kind}, {_flag(parameter.travels)}, {numbers}, {text}, {options}}},\n"
 
 
 def _effect_table(effect: str) -> str:
@@ -65,7 +69,8 @@ def cpp_table() -> str:
     tables = "\n".join(_effect_table(effect) for effect in EFFECTS)
     rows = "".join(
         f"    {{{_literal(effect_id(effect))}, {_literal(effect)}, {_literal('Latensify ' + effect.title())},\n"
-        f"     {_literal(summary(effect))}, kParams_{effect}, {len(parameters(effect))}}},\n"
+        f"     {_literal(summary(effect))}, {_flag(EFFECTS[effect].needs_prompt)}, {_flag(EFFECTS[effect].needs_mask)},\n"
+        f"     kParams_{effect}, {len(parameters(effect))}}},\n"
         for effect in EFFECTS
     )
     return (
@@ -110,7 +115,12 @@ def effects_page() -> str:
     ]
     for effect in EFFECTS:
         clips = ", ".join(EFFECTS[effect].clips)
-        lines += ["", f"## {effect.title()}", "", f"{summary(effect)} OFX identifier `{effect_id(effect)}`. Inputs: {clips}."]
+        lines += [
+            "",
+            f"## {effect.title()}",
+            "",
+            f"{summary(effect)} OFX identifier `{effect_id(effect)}`. Inputs: {clips}.",
+        ]
         lines += ["", "| parameter | in the panel | default | values | what it does |", "|---|---|---|---|---|"]
         for p in parameters(effect):
             where = f"{p.group}: {p.label}" + ("" if p.travels else " *(panel)*")

@@ -11,6 +11,7 @@ import mmap
 import os
 import re
 import secrets
+import time
 from pathlib import Path
 from typing import Self
 
@@ -95,8 +96,8 @@ def write_from(folder: Path, segment: Segment, parts: list[memoryview]) -> None:
         os.close(file)
 
 
-def sweep(folder: Path) -> int:
-    """Removes segments whose owner is gone; says how many."""
+def sweep(folder: Path, min_age_s: float = 10.0) -> int:
+    """Removes segments whose owner is gone; says how many. One just made may not be locked yet: `min_age_s` spares it."""
     swept = 0
     for path in folder.glob("seg-*"):
         try:
@@ -104,9 +105,10 @@ def sweep(folder: Path) -> int:
         except OSError:
             continue
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            path.unlink(missing_ok=True)
-            swept += 1
+            if time.time() - os.fstat(file).st_mtime >= min_age_s:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink(missing_ok=True)
+                swept += 1
         except BlockingIOError:
             pass
         finally:

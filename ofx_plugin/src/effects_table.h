@@ -35,6 +35,8 @@ struct EffectInfo {
     const char* name;     // on the wire
     const char* label;
     const char* summary;
+    bool needsPrompt;     // with no text, or at strength 0, nothing would change
+    bool needsMask;
     const ParamInfo* params;
     std::size_t paramCount;
 };

@@ -101,7 +101,8 @@ class Source(msgspec.Struct, frozen=True):
 class Submit(Message):
     """client -> server: edit frame `frame` of the shot `first`-`last`. `sources` holds every frame of its windows.
 
-    `params` is the effect's declaration as a map; `render_scale` scales sizes given in full-resolution pixels.
+    `params` is the effect's declaration as a map; `render_scale` scales sizes given in full-resolution pixels. A `fresh`
+    that is not empty names a run which must not see results of earlier runs: each is computed once for that name.
     """
 
     effect: Annotated[str, Meta(max_length=64)]
@@ -114,7 +115,7 @@ class Submit(Message):
     render_scale: Annotated[float, Meta(gt=0, le=16)] = 1.0
     pixel_aspect: Annotated[float, Meta(gt=0.01, le=100)] = 1.0
     interactive: bool = True
-    fresh: bool = False
+    fresh: Annotated[str, Meta(max_length=64)] = ""
     output: Segment | None = None
 
 

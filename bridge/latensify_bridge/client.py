@@ -27,6 +27,7 @@ from latensify_bridge.errors import (
     FrameMissing,
     LatensifyError,
     Misbehaved,
+    TimedOut,
     Unreachable,
     VersionMismatch,
     from_code,
@@ -234,7 +235,7 @@ class Session:
                 raise Cancelled("Stopped by the user.")
             if time.monotonic() > deadline:
                 self._cancel(message.id)
-                raise LatensifyError(f"The edit took longer than {timeout_s:g} s; raise the time limit (timeout_s).")
+                raise TimedOut(f"The edit took longer than {timeout_s:g} s; raise the time limit (timeout_s).")
             if time.monotonic() > heard + SILENCE_S:
                 raise Unreachable(
                     f"The server at {self._endpoint} does not answer; start one with `latensify serve` or look at its log."

@@ -11,8 +11,9 @@ A choice travels as its string and is stored by hosts as an index: append to a c
 from __future__ import annotations
 
 import enum
+import reprlib
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
 import msgspec
 from msgspec import Meta
@@ -25,7 +26,7 @@ class Choice(str, enum.Enum):
 
     label: str
 
-    def __new__(cls, value: str, label: str) -> Choice:
+    def __new__(cls, value: str, label: str) -> Self:
         member = str.__new__(cls, value)
         member._value_ = value
         member.label = label
@@ -74,7 +75,7 @@ class Look(Choice):
 
     prompt: str
 
-    def __new__(cls, value: str, label: str, prompt: str) -> Look:
+    def __new__(cls, value: str, label: str, prompt: str) -> Self:
         member = str.__new__(cls, value)
         member._value_ = value
         member.label = label
@@ -103,7 +104,7 @@ class Background(Choice):
 
     prompt: str
 
-    def __new__(cls, value: str, label: str, prompt: str) -> Background:
+    def __new__(cls, value: str, label: str, prompt: str) -> Self:
         member = str.__new__(cls, value)
         member._value_ = value
         member.label = label
@@ -477,10 +478,10 @@ class Panel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 GROUPS = ("Edit", "Matte", "Pixels", "Model", "Frames", "Server")
 
-EFFECTS: dict[str, type[Restyle] | type[Remove]] = {"restyle": Restyle, "remove": Remove}
+EFFECTS: dict[str, type[Restyle | Remove]] = {"restyle": Restyle, "remove": Remove}
 
 
-def effect_named(name: str) -> type[Restyle] | type[Remove]:
+def effect_named(name: str) -> type[Restyle | Remove]:
     """The declaration of an effect. Raises UnknownEffect, naming the known ones."""
     if name not in EFFECTS:
         raise UnknownEffect(f"There is no effect '{name}'; there are {', '.join(EFFECTS)}.")
@@ -519,4 +520,4 @@ def _sentence(message: str, declaration: type[msgspec.Struct], values: Mapping[s
         kind = kind.__origin__
     if isinstance(kind, type) and issubclass(kind, Choice):
         reason = f"Expected one of {', '.join(member.value for member in kind)}"
-    return f"Parameter '{name}' cannot be {values[name]!r}: {reason[0].lower()}{reason[1:].replace('`', '')}."
+    return f"Parameter '{name}' cannot be {reprlib.repr(values[name])}: {reason[0].lower()}{reason[1:].replace('`', '')}."

@@ -66,6 +66,10 @@ class Unreachable(LatensifyError):
     exit_code = 6
 
 
+class TimedOut(Unreachable):
+    code = "timeout"
+
+
 class VersionMismatch(Unreachable):
     code = "version"
 

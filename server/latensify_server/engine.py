@@ -15,6 +15,9 @@ import numpy as np
 from latensify_bridge.effects import Edit
 from latensify_bridge.frames import Box, Depth, Edited, Pixels
 
+REVISION = 1
+"""Part of every result's name. Raise it whenever the same request would give other pixels than before."""
+
 ProgressCall = Callable[[float, str], None]
 """Told (fraction 0..1, stage) between steps; raises Cancelled when the work is no longer wanted."""
 
@@ -49,9 +52,7 @@ class ModelChoice:
 
 
 class Engine(Protocol):
-    """Edits windows. `version` changes whenever the same request would give other pixels."""
-
-    version: str
+    """Edits windows."""
 
     def device(self) -> str:
         """The device in words, for people."""
@@ -67,8 +68,6 @@ class Engine(Protocol):
 
 class FakeEngine:
     """Inverts the plate inside its matte, in `steps` steps of `step_s` seconds. For tests of everything around an engine."""
-
-    version = "fake-1"
 
     def __init__(self, steps: int = 4, step_s: float = 0.0) -> None:
         self._steps = steps

@@ -1,0 +1,102 @@
+"""`latensify serve`: the server, in the foreground."""
+
+from __future__ import annotations
+
+import fcntl
+import ipaddress
+import logging
+import signal
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+
+from latensify_bridge.errors import BadRequest
+from latensify_bridge.folders import auto_endpoint, cache_folder, private, runtime_folder
+from latensify_server.engines import ENGINES
+from latensify_server.settings import MIB, Settings
+
+IDLE_EXIT_S = 1800.0
+
+
+@click.command()
+@click.option(
+    "--endpoint", default="auto", show_default=True, help="auto: this user's own socket; or tcp://127.0.0.1:PORT."
+)
+@click.option("--auto", is_flag=True, help=f"As a host starts it: ends after {IDLE_EXIT_S / 60:g} idle minutes.")
+@click.option("--engine", type=click.Choice(sorted(ENGINES)), default="diffusion", show_default=True)
+@click.option(
+    "--cache", type=click.Path(path_type=Path), help="Folder for results.  [default: the user's cache folder]"
+)
+@click.option("--cache-mb", type=click.IntRange(1), default=20 * 1024, show_default=True, help="Disk for results.")
+@click.option(
+    "--frames-mb", type=click.IntRange(1), help="Shared memory for source frames.  [default: by what is free]"
+)
+@click.option("--max-frame-mb", type=click.IntRange(1), default=1024, show_default=True, help="Largest frame taken.")
+@click.option("--max-jobs", type=click.IntRange(1), default=10_000, show_default=True, help="Requests that may wait.")
+@click.option(
+    "--idle-exit", "idle_exit_s", type=click.FloatRange(0), default=0.0, help="End after so many idle seconds."
+)
+def serve(
+    endpoint: str,
+    auto: bool,
+    engine: str,
+    cache: Path | None,
+    cache_mb: int,
+    frames_mb: int | None,
+    max_frame_mb: int,
+    max_jobs: int,
+    idle_exit_s: float,
+) -> None:
+    """Answers hosts and renderers until stopped with Ctrl-C."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    given = {"frames_bytes": frames_mb * MIB} if frames_mb else {}
+    settings = Settings(
+        endpoint=_checked(endpoint),
+        engine=engine,
+        cache=cache or cache_folder() / "results",
+        cache_bytes=cache_mb * MIB,
+        max_frame_bytes=max_frame_mb * MIB,
+        max_jobs=max_jobs,
+        idle_exit_s=IDLE_EXIT_S if auto and not idle_exit_s else idle_exit_s,
+        **given,
+    )
+    if endpoint == "auto":
+        with open(private(runtime_folder()) / "server.lock", "w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                click.echo("A server of yours runs already; `latensify status` shows it.")
+                return
+            _run(settings)
+    else:
+        _run(settings)
+
+
+def _run(settings: Settings) -> None:
+    from latensify_server.service import Service
+
+    service = Service(settings)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: service.stop())
+    click.echo(f"Listening on {service.endpoint}; results in {settings.cache}.")
+    service.run()
+
+
+def _checked(endpoint: str) -> str:
+    """The address to bind: loopback or a private socket; anything else would need keys, which this version has not."""
+    if endpoint == "auto":
+        return auto_endpoint()
+    if endpoint.startswith("ipc://"):
+        return endpoint
+    parts = urlsplit(endpoint)
+    try:
+        loopback = parts.hostname == "localhost" or ipaddress.ip_address(parts.hostname or "").is_loopback
+    except ValueError:
+        loopback = False
+    if parts.scheme != "tcp" or not loopback:
+        raise BadRequest(
+            f"'{endpoint}' is not an address on this machine; use auto, ipc:///PATH or tcp://127.0.0.1:PORT. "
+            "To work over a network, tunnel it (ssh -L)."
+        )
+    return endpoint

@@ -1,0 +1,100 @@
+"""The queue: an interactive frame overtakes a background range; within a kind, first come, first served. No I/O here."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from latensify_bridge.errors import BadRequest, Busy
+from latensify_bridge.protocol import Submit, Waiting
+from latensify_server.engine import ModelChoice
+
+
+@dataclass
+class Job:
+    """A request that waits or runs. `client` is the ZeroMQ identity to answer to; `key` names its result."""
+
+    client: bytes
+    submit: Submit
+    model: ModelChoice
+    key: str
+    order: int = 0
+    fraction: float = 0.0
+    stage: str = "waiting"
+    running: bool = False
+    told_s: float = field(default=0.0, compare=False)
+
+    @property
+    def urgency(self) -> tuple[bool, int]:
+        return (not self.submit.interactive, self.order)
+
+    @property
+    def frames(self) -> set[str]:
+        names = {source.pixels for source in self.submit.sources}
+        return names | {source.mask for source in self.submit.sources if source.mask}
+
+
+class Queue:
+    """At most `limit` jobs; at most one of them runs."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._count = itertools.count()
+        self._jobs: list[Job] = []
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def __iter__(self) -> Iterator[Job]:
+        return iter(sorted(self._jobs, key=lambda job: (not job.running, job.urgency)))
+
+    def add(self, job: Job) -> None:
+        """Raises Busy when the queue is full, BadRequest when the client has an open request of that id."""
+        if len(self._jobs) >= self._limit:
+            raise Busy(f"The server has {self._limit} requests waiting already; try again later.")
+        if self.find(job.client, job.submit.id):
+            raise BadRequest(f"The request {job.submit.id} is already open.")
+        job.order = next(self._count)
+        self._jobs.append(job)
+
+    def find(self, client: bytes, id: str) -> Job | None:
+        return next((job for job in self._jobs if (job.client, job.submit.id) == (client, id)), None)
+
+    def running(self) -> Job | None:
+        return next((job for job in self._jobs if job.running), None)
+
+    def start_next(self) -> Job | None:
+        """The most urgent job, now running; None when one runs already or none waits."""
+        if self.running() or not self._jobs:
+            return None
+        job = min(self._jobs, key=lambda waiting: waiting.urgency)
+        job.running = True
+        return job
+
+    def remove(self, job: Job) -> None:
+        self._jobs.remove(job)
+
+    def of_client(self, client: bytes) -> list[Job]:
+        return [job for job in self._jobs if job.client == client]
+
+    def ahead(self, job: Job) -> int:
+        """How many jobs come before this one."""
+        return sum(other.running or other.urgency < job.urgency for other in self._jobs if other is not job)
+
+    def pinned(self) -> set[str]:
+        """The frames that waiting and running jobs need."""
+        return set().union(*(job.frames for job in self._jobs))
+
+    def report(self) -> list[Waiting]:
+        return [
+            Waiting(
+                id=job.submit.id,
+                effect=job.submit.effect,
+                frame=job.submit.frame,
+                interactive=job.submit.interactive,
+                running=job.running,
+                fraction=job.fraction,
+            )
+            for job in self
+        ]

@@ -1,0 +1,84 @@
+"""A request becomes work: which windows, and under which names their results are kept.
+
+A window's result is named by all that it depends on: the effect and its parameters, the model, the window's frames by
+content and number, the sizes. A frame in two windows is a blend of both, named by the two.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+import xxhash
+
+from latensify_bridge import __version__, windows
+from latensify_bridge.effects import Edit, effect_named, parse
+from latensify_bridge.errors import BadRequest
+from latensify_bridge.protocol import Source, Submit
+from latensify_server.engine import REVISION, ModelChoice
+
+
+@dataclass(frozen=True)
+class WindowPlan:
+    """One window: its sources, the key of its results, its weight in the frame asked for."""
+
+    sources: tuple[Source, ...]
+    key: str
+    weight: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What has to be done for one frame. `key` names its final result."""
+
+    effect: str
+    params: Edit
+    frame: int
+    windows: tuple[WindowPlan, ...]
+    key: str
+
+
+def frame_key(window_key: str, frame: int) -> str:
+    """The name of one frame's result in a window."""
+    return f"{window_key}-{frame}"
+
+
+def plan(submit: Submit, model: ModelChoice) -> Plan:
+    """Raises UnknownEffect, BadParameter, or BadRequest when the frames do not cover the windows."""
+    params = _params(submit)
+    if not submit.first <= submit.frame <= submit.last:
+        raise BadRequest(f"Frame {submit.frame} lies outside the shot {submit.first}-{submit.last}.")
+    given = {source.number: source for source in submit.sources}
+    found = windows.windows_of(submit.frame, submit.first, submit.last, params.window, params.overlap)
+    planned = []
+    for window in found:
+        missing = [number for number in window.frames if number not in given]
+        if missing:
+            raise BadRequest(f"The request for frame {submit.frame} lacks source frame {missing[0]} of its window.")
+        sources = tuple(given[number] for number in window.frames)
+        share = windows.weight(submit.frame, window.index, params.window, params.overlap) if len(found) > 1 else 1.0
+        planned.append(WindowPlan(sources, _window_key(submit, params, model, sources), share))
+    names = [frame_key(window.key, submit.frame) for window in planned]
+    key = names[0] if len(names) == 1 else _hash([*names, *(window.weight for window in planned)])
+    return Plan(submit.effect, params, submit.frame, tuple(planned), key)
+
+
+def _params(submit: Submit) -> Edit:
+    try:
+        values = msgspec.msgpack.decode(submit.params, type=dict[str, object])
+    except msgspec.MsgspecError:
+        raise BadRequest("The parameters of the request are not a map of names to values.") from None
+    params: Edit = parse(effect_named(submit.effect), values)
+    return params
+
+
+def _window_key(submit: Submit, params: Edit, model: ModelChoice, sources: tuple[Source, ...]) -> str:
+    deciding = {
+        name: value for name, value in msgspec.structs.asdict(params).items() if name not in ("window", "overlap")
+    }
+    sizes = [submit.depth, submit.render_scale, submit.pixel_aspect]
+    return _hash([__version__, REVISION, submit.effect, deciding, model.name, model.hash, sources, sizes, submit.fresh])
+
+
+def _hash(value: object) -> str:
+    return xxhash.xxh3_128(msgspec.msgpack.encode(value, order="sorted")).hexdigest()

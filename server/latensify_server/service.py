@@ -1,0 +1,455 @@
+"""The service: answers clients, keeps the queue, hands work to the worker process. One loop, one thread; it never edits.
+
+client --Submit--> service --Order--> worker        (docs/protocol.md; worker.py)
+client <--Progress, Result-- service <--Step, Done-- worker
+"""
+
+from __future__ import annotations
+
+import collections
+import logging
+import secrets
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+
+import msgspec
+import zmq
+
+from latensify_bridge import __version__
+from latensify_bridge.effects import EFFECTS
+from latensify_bridge.errors import (
+    BadRequest,
+    Busy,
+    Cancelled,
+    EngineFailed,
+    FrameMissing,
+    LatensifyError,
+    Misbehaved,
+    OutputFailed,
+    VersionMismatch,
+    from_code,
+)
+from latensify_bridge.folders import private, shared_folder
+from latensify_bridge.frames import pack
+from latensify_bridge.protocol import (
+    HEARTBEAT_S,
+    PART_BYTES,
+    PROTOCOL,
+    Cancel,
+    Failure,
+    FromClient,
+    Have,
+    Hello,
+    Message,
+    Need,
+    Progress,
+    Put,
+    Report,
+    Result,
+    SharedMemory,
+    Status,
+    Stored,
+    Submit,
+    Welcome,
+    decode_from_client,
+    encode,
+    failure,
+)
+from latensify_bridge.segments import sweep, write_from
+from latensify_server.cache import Cache, Entry
+from latensify_server.engines import ENGINES
+from latensify_server.frames_check import check_sources
+from latensify_server.jobs import Job, Queue
+from latensify_server.plan import plan
+from latensify_server.settings import Settings
+from latensify_server.store import Store
+from latensify_server.worker import Done, Failed, FromWorker, Order, Ready, Step, Stop
+
+log = logging.getLogger("latensify.service")
+
+TICK_MS = 100
+SWEEP_S = 30.0
+
+
+class Service:
+    """Binds at once, so that a bad address fails in the constructor (OutputFailed); `run` returns after `stop`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._kind = ENGINES[settings.engine]
+        self._shared = private(shared_folder())
+        self._cache = Cache(settings.cache, settings.cache_bytes)
+        self._store = Store(self._shared, settings.frames_bytes)
+        self._queue = Queue(settings.max_jobs)
+        self._proof = SharedMemory(f"token-{secrets.token_hex(8)}", secrets.token_hex(16))
+        (self._shared / self._proof.name).write_text(self._proof.token)
+        self._context = zmq.Context()
+        self._router = self._bound(settings.endpoint)
+        self.endpoint = self._router.getsockopt_string(zmq.LAST_ENDPOINT)
+        self._stopping = threading.Event()
+        self._started_s = self._heard_s = time.monotonic()
+        self._swept_s = 0.0
+        self._device = "starting"
+        self._finished = self._failed = 0
+        self._errors: collections.deque[str] = collections.deque(maxlen=20)
+        self._start_worker()
+
+    def _bound(self, endpoint: str) -> zmq.Socket[bytes]:
+        router = self._context.socket(zmq.ROUTER)
+        router.linger = 0
+        router.setsockopt(zmq.ROUTER_MANDATORY, 1)  # tells us when a client is gone
+        router.setsockopt(zmq.MAXMSGSIZE, 4 * PART_BYTES)
+        try:
+            router.bind(endpoint)
+        except zmq.ZMQError as error:
+            router.close()
+            raise OutputFailed(f"Cannot listen on '{endpoint}': {error}; choose another --endpoint.") from None
+        return router
+
+    # --- life ---
+
+    def stop(self) -> None:
+        """May be called from another thread or a signal handler."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        try:
+            while not self._stopping.is_set() and not self._idle_too_long():
+                self._turn()
+        finally:
+            self._close()
+
+    def _turn(self) -> None:
+        poller = zmq.Poller()
+        poller.register(self._router, zmq.POLLIN)
+        poller.register(self._link.fileno(), zmq.POLLIN)
+        ready = dict(poller.poll(TICK_MS))
+        if self._router in ready:
+            self._hear_client()
+        if self._link.fileno() in ready:
+            self._hear_worker()
+        self._dispatch()
+        self._tick()
+
+    def _idle_too_long(self) -> bool:
+        limit = self._settings.idle_exit_s
+        return bool(limit) and not len(self._queue) and time.monotonic() - self._heard_s > limit
+
+    def _close(self) -> None:
+        for job in list(self._queue):
+            self._tell(job.client, failure(job.submit.id, Cancelled("The server was stopped; start it again.")))
+        self._router.close(linger=200)
+        self._context.term()
+        self._link.close()
+        self._process.terminate()
+        self._process.wait()
+        (self._shared / self._proof.name).unlink(missing_ok=True)
+        self._store.close()
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        for job in list(self._queue):
+            if now - job.told_s >= HEARTBEAT_S:
+                self._tell_progress(job)
+        if now - self._swept_s > SWEEP_S:
+            self._swept_s = now
+            sweep(self._shared)
+
+    # --- clients ---
+
+    def _hear_client(self) -> None:
+        client, header, *parts = [*self._router.recv_multipart(), b""][:-1] or [b"", b""]
+        self._heard_s = time.monotonic()
+        id = ""
+        try:
+            message = _decode(header)
+            id = message.id
+            self._answer(client, message, parts)
+        except LatensifyError as error:
+            self._fail(client, id or _id_of(header), error)
+
+    def _answer(self, client: bytes, message: FromClient, parts: Sequence[bytes]) -> None:
+        if isinstance(message, Hello):
+            self._tell(client, self._welcome(message))
+        elif isinstance(message, Have):
+            for name in message.frames:
+                self._store.touch(name)
+            self._tell(client, Need(id=message.id, frames=[name for name in message.frames if name not in self._store]))
+        elif isinstance(message, Put):
+            self._take(message, parts)
+            self._tell(client, Stored(id=message.id, frame=message.frame))
+        elif isinstance(message, Submit):
+            self._submit(client, message)
+        elif isinstance(message, Cancel):
+            self._cancel(client, message.id)
+        elif isinstance(message, Status):
+            self._tell(client, self._report(message.id))
+
+    def _welcome(self, hello: Hello) -> Welcome:
+        if hello.protocol != PROTOCOL:
+            raise VersionMismatch(
+                f"{hello.client} speaks protocol {hello.protocol} and the server {__version__} speaks {PROTOCOL}; "
+                "install the same Latensify on both sides."
+            )
+        return Welcome(
+            id=hello.id,
+            protocol=PROTOCOL,
+            server=__version__,
+            effects=list(EFFECTS),
+            models=self._kind.installed(),
+            device=self._device,
+            max_frame_bytes=self._settings.max_frame_bytes,
+            shared_memory=self._proof,
+        )
+
+    def _take(self, put: Put, parts: Sequence[bytes]) -> None:
+        if put.spec.nbytes > self._settings.max_frame_bytes:
+            raise Busy(f"A frame of {put.spec.nbytes} bytes is more than this server takes; raise its --max-frame-mb.")
+        self._store.put(put.frame, put.spec, put.segment, parts, self._queue.pinned())
+
+    def _submit(self, client: bytes, submit: Submit) -> None:
+        params_model = plan_model(submit)
+        model = self._kind.choose(submit.effect, params_model)
+        planned = plan(submit, model)
+        job = Job(client, submit, model, planned.key)
+        if self._deliver(job, cached=True):
+            return
+        missing = sorted(name for name in job.frames if name not in self._store)
+        if missing:
+            self._tell(
+                client,
+                Failure(
+                    id=submit.id,
+                    code=FrameMissing.code,
+                    message=f"The server does not hold {len(missing)} of the frames of this request; send them again.",
+                    frames=missing,
+                ),
+            )
+            return
+        check_sources(submit, {name: self._store.spec(name) for name in job.frames})
+        self._queue.add(job)
+        log.info("%s %s frame %d queued", submit.id, submit.effect, submit.frame)
+        self._tell_progress(job)
+
+    def _cancel(self, client: bytes, id: str) -> None:
+        job = self._queue.find(client, id)
+        if job:
+            self._drop(job)
+            self._tell(client, failure(id, Cancelled("Stopped by the user.")))
+
+    def _drop(self, job: Job) -> None:
+        """Forgets a job; one that runs goes on holding the worker until its next step."""
+        self._queue.remove(job)
+        if job.running:
+            self._send_worker(Stop(job.submit.id))
+
+    def _deliver(self, job: Job, cached: bool) -> bool:
+        """Sends a job's result when it is kept; says whether it was."""
+        kept = self._cache.get(job.key)
+        if kept is None:
+            return False
+        entry, edited = kept
+        parts = pack(edited)
+        output = job.submit.output
+        fits = output is not None and sum(map(len, parts)) <= output.size
+        if output is not None and fits:
+            write_from(self._shared, output, parts)
+            self._tell(job.client, self._result(job, entry, cached, fits))
+        else:
+            pieces = [part[at : at + PART_BYTES] for part in parts for at in range(0, len(part), PART_BYTES)]
+            self._tell(job.client, self._result(job, entry, cached, fits), pieces)
+        return True
+
+    def _result(self, job: Job, entry: Entry, cached: bool, in_segment: bool) -> Result:
+        return Result(
+            id=job.submit.id,
+            frame=job.submit.frame,
+            box=entry.box,
+            depth=entry.depth,
+            model=entry.model,
+            model_hash=entry.model_hash,
+            key=job.key,
+            cached=cached,
+            seconds=0.0 if cached else entry.seconds,
+            note=entry.note,
+            segment=job.submit.output if in_segment else None,
+        )
+
+    def _tell_progress(self, job: Job) -> None:
+        job.told_s = time.monotonic()
+        ahead = self._queue.ahead(job)
+        stage = job.stage if job.running else f"waiting behind {ahead}" if ahead else "waiting"
+        self._tell(job.client, Progress(id=job.submit.id, fraction=job.fraction, stage=stage, ahead=ahead))
+
+    def _fail(self, client: bytes, id: str, error: LatensifyError) -> None:
+        if not isinstance(error, Cancelled):
+            log.warning("%s failed: %s", id, error)
+            self._failed += 1
+            self._errors.append(f"{id} {error.code}: {error}")
+        self._tell(client, failure(id or "unknown", error))
+
+    def _tell(self, client: bytes, message: Message, parts: Sequence[memoryview] = ()) -> None:
+        try:
+            self._router.send_multipart([client, encode(message), *parts], zmq.NOBLOCK, copy=not parts)
+        except zmq.ZMQError as error:
+            if error.errno == zmq.EHOSTUNREACH:
+                self._forget(client)
+            elif error.errno != zmq.EAGAIN:
+                raise
+
+    def _forget(self, client: bytes) -> None:
+        """Drops what a client that has gone was waiting for."""
+        for job in self._queue.of_client(client):
+            log.info("%s dropped: its client is gone", job.submit.id)
+            self._drop(job)
+
+    def _report(self, id: str) -> Report:
+        entries, size = self._cache.usage()
+        return Report(
+            id=id,
+            server=__version__,
+            protocol=PROTOCOL,
+            uptime_s=time.monotonic() - self._started_s,
+            device=self._device,
+            models=self._kind.installed(),
+            queue=self._queue.report(),
+            held_frames=len(self._store),
+            held_bytes=self._store.held_bytes,
+            cache_entries=entries,
+            cache_bytes=size,
+            cache_limit_bytes=self._cache.limit_bytes,
+            finished=self._finished,
+            failed=self._failed,
+            last_errors=list(self._errors),
+        )
+
+    # --- the worker ---
+
+    def _start_worker(self) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    "latensify_server.worker",
+                    str(theirs.fileno()),
+                    self._settings.engine,
+                    str(self._settings.cache),
+                    str(self._settings.cache_bytes),
+                ],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+            )
+        self._link = Connection(ours.detach())
+        self._occupied: str | None = None
+        self._device = "starting"
+
+    def _dispatch(self) -> None:
+        if self._device == "starting" or self._occupied is not None:
+            return
+        job = self._queue.start_next()
+        if job is None:
+            return
+        if self._deliver(job, cached=True):  # an earlier job of the same window made it
+            self._finished += 1
+            self._queue.remove(job)
+            return
+        specs = {name: self._store.spec(name) for name in job.frames}
+        self._occupied = job.submit.id
+        self._send_worker(Order(job.submit, job.model, str(self._store.folder), specs))
+
+    def _send_worker(self, message: Order | Stop) -> None:
+        try:
+            self._link.send_bytes(msgspec.msgpack.encode(message))
+        except OSError:
+            pass  # its death is noticed where it is heard
+
+    def _hear_worker(self) -> None:
+        try:
+            message = msgspec.msgpack.decode(self._link.recv_bytes(), type=FromWorker)
+        except (EOFError, OSError):
+            self._worker_died()
+            return
+        job = self._queue.running()
+        if isinstance(message, Ready):
+            self._device = message.device
+            log.info("engine %s ready on %s", self._settings.engine, message.device)
+        elif isinstance(message, Step):
+            if job and job.submit.id == message.id:
+                job.fraction, job.stage = message.fraction, message.stage
+                self._tell_progress(job)
+        else:
+            self._occupied = None
+            if job and job.submit.id == message.id:
+                self._finish(job, message)
+
+    def _finish(self, job: Job, message: Done | Failed) -> None:
+        self._queue.remove(job)
+        if isinstance(message, Failed):
+            self._fail(job.client, job.submit.id, from_code(message.code, message.message))
+        elif self._deliver(job, cached=False):
+            self._finished += 1
+            log.info("%s %s frame %d done", job.submit.id, job.submit.effect, job.submit.frame)
+        else:
+            reason = "The result was let go before it could be sent; start the server with a larger --cache-mb."
+            self._fail(job.client, job.submit.id, EngineFailed(reason))
+
+    def _worker_died(self) -> None:
+        code = self._process.wait()
+        cause = (
+            f"signal {-code}" + (", probably out of memory" if code == -9 else "") if code < 0 else f"exit code {code}"
+        )
+        error = EngineFailed(f"The worker process ended ({cause}); it was started again: render the frame once more.")
+        log.error("%s", error)
+        self._link.close()
+        job = self._queue.running()
+        if job:
+            self._queue.remove(job)
+            self._fail(job.client, job.submit.id, error)
+        self._start_worker()
+
+
+def plan_model(submit: Submit) -> str:
+    """The `model` among a request's parameters, before they are checked: which model decides the rest."""
+    try:
+        values = msgspec.msgpack.decode(submit.params)
+    except msgspec.MsgspecError:
+        return "auto"
+    model = values.get("model", "auto") if isinstance(values, dict) else "auto"
+    return model if isinstance(model, str) else "auto"
+
+
+class _Greeting(msgspec.Struct):
+    """As much of a Hello as every version of the protocol will have."""
+
+    type: str
+    id: str
+    protocol: int = PROTOCOL
+    client: str = "The client"
+
+
+def _decode(header: bytes) -> FromClient:
+    """A message; a Hello of another version is read as far as it can be, so that it can be told both versions."""
+    try:
+        return decode_from_client(header)
+    except Misbehaved:
+        try:
+            greeting = msgspec.msgpack.decode(header, type=_Greeting)
+        except msgspec.MsgspecError:
+            raise BadRequest("A message is not one of protocol 1 (docs/protocol.md).") from None
+        if greeting.type == "hello" and greeting.protocol != PROTOCOL:
+            return Hello(id=greeting.id, protocol=greeting.protocol, client=greeting.client)
+        raise
+
+
+def _id_of(header: bytes) -> str:
+    try:
+        return msgspec.msgpack.decode(header, type=_Greeting).id
+    except msgspec.MsgspecError:
+        return ""

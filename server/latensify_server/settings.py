@@ -1,0 +1,35 @@
+"""What a server is told when it starts."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from latensify_bridge.folders import auto_endpoint, cache_folder, private, shared_folder
+
+MIB = 2**20
+
+
+def _frames_limit() -> int:
+    """A quarter of the memory, but no more than half of what shared memory has free."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min(memory // 4, shutil.disk_usage(private(shared_folder())).free // 2)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`frames_bytes` of sent frames are held in shared memory, `cache_bytes` of results on disk.
+
+    `idle_exit_s` 0: never. `engine` is a name in engines.ENGINES.
+    """
+
+    endpoint: str = field(default_factory=auto_endpoint)
+    engine: str = "diffusion"
+    cache: Path = field(default_factory=lambda: cache_folder() / "results")
+    cache_bytes: int = 20 * 1024 * MIB
+    frames_bytes: int = field(default_factory=_frames_limit)
+    max_frame_bytes: int = 1024 * MIB
+    max_jobs: int = 10_000
+    idle_exit_s: float = 0.0

@@ -1,0 +1,120 @@
+"""The frames that clients have sent: files in shared memory, named by content, let go oldest first."""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import shutil
+from collections import OrderedDict
+from collections.abc import Container, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from latensify_bridge.errors import Busy, Misbehaved
+from latensify_bridge.folders import private
+from latensify_bridge.frames import FrameSpec, Pixels, frame_name
+from latensify_bridge.protocol import Segment
+from latensify_bridge.segments import read_into
+
+
+class Store:
+    """Holds frames up to `limit_bytes`. One server owns it; its worker reads the files by name."""
+
+    def __init__(self, shared: Path, limit_bytes: int) -> None:
+        self._shared = private(shared)
+        _sweep(shared)
+        self.folder = private(shared / f"server-{os.getpid():x}-{os.urandom(4).hex()}")
+        self._lock = open(self.folder / "lock", "w")  # noqa: SIM115 - held open as long as the store lives
+        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._limit = limit_bytes
+        self._specs: OrderedDict[str, FrameSpec] = OrderedDict()
+        self.held_bytes = 0
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._specs
+
+    def __len__(self) -> int:
+        return len(self._specs)
+
+    def spec(self, name: str) -> FrameSpec:
+        return self._specs[name]
+
+    def touch(self, name: str) -> None:
+        """Marks a frame as used just now."""
+        if name in self._specs:
+            self._specs.move_to_end(name)
+
+    def put(
+        self, name: str, spec: FrameSpec, segment: Segment | None, parts: Sequence[bytes], pinned: Container[str]
+    ) -> None:
+        """Takes a frame's bytes out of a client's segment or from message parts.
+
+        Raises Misbehaved when they are not the frame that is named, Busy when there is no room beside the pinned ones.
+        """
+        if name in self._specs:
+            return
+        if (segment.size if segment else sum(map(len, parts))) != spec.nbytes:
+            raise Misbehaved(f"A frame of {spec.width}x{spec.height} needs {spec.nbytes} bytes; another number came.")
+        self._make_room(spec.nbytes, pinned)
+        path = self.folder / f"{name}.tmp"
+        try:
+            self._fill(path, name, spec, segment, parts)
+            path.rename(self.folder / name)
+        except OSError as error:
+            raise Busy(
+                f"Shared memory is full ({self._shared}: {error.strerror}); free some or set LATENSIFY_SHM."
+            ) from None
+        finally:
+            path.unlink(missing_ok=True)
+        self._specs[name] = spec
+        self.held_bytes += spec.nbytes
+
+    def _fill(self, path: Path, name: str, spec: FrameSpec, segment: Segment | None, parts: Sequence[bytes]) -> None:
+        with open(path, "xb+") as file:
+            os.posix_fallocate(file.fileno(), 0, spec.nbytes)
+            with mmap.mmap(file.fileno(), spec.nbytes) as mapped, memoryview(mapped) as view:
+                if segment:
+                    read_into(self._shared, segment, view)
+                else:
+                    start = 0
+                    for part in parts:
+                        view[start : start + len(part)] = part
+                        start += len(part)
+                if frame_name(spec, view) != name:
+                    raise Misbehaved(f"The bytes that were sent are not those of frame {name}.")
+
+    def _make_room(self, size: int, pinned: Container[str]) -> None:
+        for name in [name for name in self._specs if name not in pinned]:
+            if self.held_bytes + size <= self._limit:
+                return
+            self.held_bytes -= self._specs.pop(name).nbytes
+            (self.folder / name).unlink(missing_ok=True)
+        if self.held_bytes + size > self._limit:
+            raise Busy(
+                f"The frames of waiting requests fill the {self._limit // 2**20} MiB that the server may hold; "
+                "use a smaller window or start it with a larger --frames-mb."
+            )
+
+    def close(self) -> None:
+        self._lock.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def read(folder: Path, name: str, spec: FrameSpec) -> Pixels:
+    """A frame of a store, mapped, for the worker."""
+    return np.memmap(folder / name, dtype=spec.depth.dtype, mode="r", shape=spec.shape)
+
+
+def _sweep(shared: Path) -> None:
+    """Removes the stores of servers that are gone: their lock is free."""
+    for folder in shared.glob("server-*"):
+        try:
+            with open(folder / "lock", "r+") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+        except BlockingIOError:
+            continue
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)

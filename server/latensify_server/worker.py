@@ -1,0 +1,215 @@
+"""The worker process: it owns the engine (and so torch and the device), edits one window at a time, and keeps results.
+
+The service starts it as `python -m latensify_server.worker FD ENGINE CACHE LIMIT` and talks to it over a socket pair. It ends
+when that closes, so it never outlives its server.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+import traceback
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from latensify_bridge.errors import Cancelled, EngineFailed, LatensifyError
+from latensify_bridge.frames import Box, Depth, Edited, FrameSpec
+from latensify_bridge.protocol import Source, Submit
+from latensify_server import store
+from latensify_server.cache import Cache, Entry
+from latensify_server.engine import Engine, ModelChoice, Plate, WindowEdit
+from latensify_server.engines import ENGINES
+from latensify_server.plan import Plan, WindowPlan, frame_key, plan
+
+
+class Order(msgspec.Struct, frozen=True, tag=True):
+    """service -> worker: do this request."""
+
+    submit: Submit
+    model: ModelChoice
+    frames_folder: str
+    specs: dict[str, FrameSpec]
+
+
+class Stop(msgspec.Struct, frozen=True, tag=True):
+    """service -> worker: the request `id` is no longer wanted."""
+
+    id: str
+
+
+class Ready(msgspec.Struct, frozen=True, tag=True):
+    """worker -> service: the engine is there."""
+
+    device: str
+
+
+class Step(msgspec.Struct, frozen=True, tag=True):
+    """worker -> service: how far the request is."""
+
+    id: str
+    fraction: float
+    stage: str
+
+
+class Done(msgspec.Struct, frozen=True, tag=True):
+    """worker -> service: the result is in the cache."""
+
+    id: str
+
+
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    """worker -> service: the request failed."""
+
+    id: str
+    code: str
+    message: str
+
+
+ToWorker = Order | Stop
+FromWorker = Ready | Step | Done | Failed
+
+
+class Worker:
+    """Works off orders from `link`, one after another."""
+
+    def __init__(self, link: Connection, engine: Engine, cache: Cache) -> None:
+        self._link = link
+        self._engine = engine
+        self._cache = cache
+        self._stopped: set[str] = set()
+        self._orders: list[Order] = []
+
+    def run(self) -> None:
+        """Returns when the service is gone."""
+        self._tell(Ready(self._engine.device()))
+        try:
+            while True:
+                while not self._orders:
+                    self._hear()
+                self._work(self._orders.pop(0))
+        except (EOFError, OSError):
+            return
+
+    def _tell(self, message: FromWorker) -> None:
+        self._link.send_bytes(msgspec.msgpack.encode(message))
+
+    def _hear(self) -> None:
+        message = msgspec.msgpack.decode(self._link.recv_bytes(), type=ToWorker)
+        if isinstance(message, Stop):
+            self._stopped.add(message.id)
+        else:
+            self._stopped.discard(message.submit.id)
+            self._orders.append(message)
+
+    def _work(self, order: Order) -> None:
+        id = order.submit.id
+        try:
+            self._edit(order, plan(order.submit, order.model))
+            self._tell(Done(id))
+        except LatensifyError as error:
+            self._tell(Failed(id, error.code, str(error)))
+        except MemoryError:
+            self._tell(Failed(id, "out_of_memory", "The machine's memory is full; use a smaller window."))
+        except (EOFError, OSError):
+            raise
+        except Exception as error:
+            traceback.print_exc()
+            reason = f"{type(error).__name__}: {error}".rstrip(".")
+            self._tell(
+                Failed(id, EngineFailed.code, f"The edit failed inside the engine ({reason}); see the server's log.")
+            )
+
+    def _edit(self, order: Order, planned: Plan) -> None:
+        parts = [
+            self._window(order, planned, window, index / len(planned.windows), 1 / len(planned.windows))
+            for index, window in enumerate(planned.windows)
+        ]
+        if len(parts) > 1 and planned.key not in self._cache:
+            weights = [window.weight for window in planned.windows]
+            entry = parts[0][0]
+            edited = blend([part[1] for part in parts], weights, order.submit.depth)
+            seconds = sum(part[0].seconds for part in parts)
+            self._cache.put(planned.key, msgspec.structs.replace(entry, box=edited.box, seconds=seconds), edited)
+
+    def _window(
+        self, order: Order, planned: Plan, window: WindowPlan, base: float, share: float
+    ) -> tuple[Entry, Edited]:
+        """One frame of a window's results: kept, or computed with all its neighbours and then kept."""
+        kept = self._cache.get(frame_key(window.key, planned.frame))
+        if kept:
+            return kept
+
+        def progress(fraction: float, stage: str) -> None:
+            self._progress(order.submit.id, base + share * fraction, stage)
+
+        submit = order.submit
+        started = time.monotonic()
+        work = WindowEdit(
+            effect=planned.effect,
+            params=planned.params,
+            plates=tuple(self._plate(order, source) for source in window.sources),
+            depth=submit.depth,
+            render_scale=submit.render_scale,
+            pixel_aspect=submit.pixel_aspect,
+        )
+        results = self._engine.edit(work, progress)
+        seconds = (time.monotonic() - started) / len(results)
+        entries = [Entry(done.box, submit.depth, order.model.name, order.model.hash, seconds) for done in results]
+        for source, entry, done in zip(window.sources, entries, results, strict=True):
+            self._cache.put(frame_key(window.key, source.number), entry, done)
+        index = [source.number for source in window.sources].index(planned.frame)
+        return entries[index], results[index]
+
+    def _plate(self, order: Order, source: Source) -> Plate:
+        folder = Path(order.frames_folder)
+        pixels = store.read(folder, source.pixels, order.specs[source.pixels])
+        mask = store.read(folder, source.mask, order.specs[source.mask]) if source.mask else None
+        return Plate(source.number, pixels, mask)
+
+    def _progress(self, id: str, fraction: float, stage: str) -> None:
+        while self._link.poll():
+            self._hear()
+        if id in self._stopped:
+            self._stopped.discard(id)
+            raise Cancelled("Stopped by the user.")
+        self._tell(Step(id, fraction, stage))
+
+
+def blend(parts: list[Edited], weights: list[float], depth: Depth) -> Edited:
+    """The weighted mean of a frame's results in several windows, over the smallest box that holds them all."""
+    filled = [part.box for part in parts if part.box.width and part.box.height] or [parts[0].box]
+    x0, y0 = min(box.x0 for box in filled), min(box.y0 for box in filled)
+    x1, y1 = max(box.x0 + box.width for box in filled), max(box.y0 + box.height for box in filled)
+    colour = np.zeros((y1 - y0, x1 - x0, 3), np.float32)
+    matte = np.zeros((y1 - y0, x1 - x0), np.float32)
+    for part, weight in zip(parts, weights, strict=True):
+        rows = slice(part.box.y0 - y0, part.box.y0 - y0 + part.box.height)
+        columns = slice(part.box.x0 - x0, part.box.x0 - x0 + part.box.width)
+        share = part.matte.astype(np.float32) * np.float32(weight)
+        matte[rows, columns] += share
+        colour[rows, columns] += part.rgb.astype(np.float32) * share[..., None]
+    covered = matte > 0
+    colour[covered] /= matte[covered][:, None]
+    return Edited(Box(x0, y0, x1 - x0, y1 - y0), colour.astype(depth.dtype), matte.astype(depth.dtype))
+
+
+def main(arguments: list[str]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the service decides
+    link = Connection(int(arguments[0]))
+    cache = Cache(Path(arguments[2]), int(arguments[3]))
+    try:
+        engine = ENGINES[arguments[1]].make()
+    except LatensifyError as error:
+        link.send_bytes(msgspec.msgpack.encode(Failed("", error.code, str(error))))
+        return
+    Worker(link, engine, cache).run()
+    os._exit(0)  # torch's threads and a device's runtime can take seconds to wind down
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

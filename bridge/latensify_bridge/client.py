@@ -78,8 +78,8 @@ class Session:
         self._endpoint = endpoint
         self._cancelled = cancelled
         self._ids = (f"{prefix}-{n}" for prefix in [secrets.token_hex(4)] for n in itertools.count(1))
-        self._socket = zmq.Context.instance().socket(zmq.DEALER)
-        self._socket.linger = 0
+        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
+        self._socket.setsockopt(zmq.LINGER, 0)
         self._segments: list[SegmentFile] = []
         try:
             self._socket.connect(endpoint)
@@ -109,7 +109,7 @@ class Session:
     def send(self, pixels: Pixels) -> str:
         """Makes sure that the server holds a frame [height, width, 4] or matte [height, width]; its name."""
         pixels = np.ascontiguousarray(pixels)
-        data = memoryview(pixels).cast("B")
+        data = pixels.data.cast("B")
         spec = spec_of(pixels)
         name = frame_name(spec, data)
         if len(data) > self.welcome.max_frame_bytes:
@@ -238,7 +238,7 @@ class Session:
                 raise TimedOut(f"The edit took longer than {timeout_s:g} s; raise the time limit (timeout_s).")
             if time.monotonic() > heard + SILENCE_S:
                 raise Unreachable(
-                    f"The server at {self._endpoint} does not answer; start one with `latensify serve` or look at its log."
+                    f"The server at {self._endpoint} does not answer; look at its log, or start one: `latensify serve`."
                 )
             if not self._socket.poll(POLL_MS):
                 continue

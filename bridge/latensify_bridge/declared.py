@@ -1,4 +1,4 @@
-"""The declarations of effects.py as plain data, for whatever presents them: the C++ table, the docs, the command line."""
+"""The declarations of effects.py as plain data, for what presents them: the C++ table, the docs, the command line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from latensify_bridge.effects import EFFECTS, GROUPS, Choice, Panel
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter. `kind` is double, integer, boolean, choice or string; limits and slider are None without numbers."""
+    """One parameter. `kind` is double, integer, boolean, choice or string; only numbers have limits and a slider."""
 
     name: str
     kind: str

@@ -21,7 +21,7 @@ from msgspec import Meta
 from latensify_bridge.errors import BadParameter, UnknownEffect
 
 
-class Choice(str, enum.Enum):
+class Choice(enum.StrEnum):
     """An ordered choice: the value travels, the label is what a panel shows."""
 
     label: str
@@ -520,4 +520,6 @@ def _sentence(message: str, declaration: type[msgspec.Struct], values: Mapping[s
         kind = kind.__origin__
     if isinstance(kind, type) and issubclass(kind, Choice):
         reason = f"Expected one of {', '.join(member.value for member in kind)}"
-    return f"Parameter '{name}' cannot be {reprlib.repr(values[name])}: {reason[0].lower()}{reason[1:].replace('`', '')}."
+    return (
+        f"Parameter '{name}' cannot be {reprlib.repr(values[name])}: {reason[0].lower()}{reason[1:].replace('`', '')}."
+    )

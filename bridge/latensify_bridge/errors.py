@@ -107,5 +107,5 @@ def by_code() -> dict[str, type[LatensifyError]]:
 
 
 def from_code(code: str, sentence: str) -> LatensifyError:
-    """The exception for a failure that came over the wire; a code of a newer server becomes the plain LatensifyError."""
+    """The exception for a failure that came over the wire; an unknown code becomes the plain LatensifyError."""
     return by_code().get(code, LatensifyError)(sentence)

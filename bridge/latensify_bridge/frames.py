@@ -7,7 +7,7 @@ colour space, 1 channel is a matte.
 from __future__ import annotations
 
 import enum
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -15,7 +15,7 @@ import xxhash
 from msgspec import Meta
 from numpy.typing import NDArray
 
-Pixels = NDArray[np.float16] | NDArray[np.float32]
+Pixels = NDArray[Any]  # float16 or float32
 
 HALF_MAX = 65504.0
 
@@ -64,7 +64,7 @@ class Box(msgspec.Struct, frozen=True):
 
 
 class Edited(msgspec.Struct, frozen=True):
-    """An edited frame: a box, its RGB [height, width, 3] (straight, in the plate's colour space), its matte [height, width]."""
+    """An edited frame: its box, straight RGB [height, width, 3] in the plate's colour space, matte [height, width]."""
 
     box: Box
     rgb: Pixels
@@ -99,7 +99,7 @@ def as_pixels(data: bytes | memoryview, spec: FrameSpec) -> Pixels:
 
 def pack(edited: Edited) -> list[memoryview]:
     """The bytes of a result, in order: RGB, matte."""
-    return [memoryview(np.ascontiguousarray(part)).cast("B") for part in (edited.rgb, edited.matte) if part.size]
+    return [np.ascontiguousarray(part).data.cast("B") for part in (edited.rgb, edited.matte) if part.size]
 
 
 def unpack(data: bytes | memoryview, box: Box, depth: Depth) -> Edited:

@@ -6,7 +6,7 @@ parts of at most PART_BYTES. Every request carries an `id` that its answers repe
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -37,7 +37,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=s
     id: RequestId
 
 
-class Hello(Message):
+class Hello(Message, frozen=True, kw_only=True):
     """client -> server, first on a connection."""
 
     protocol: int
@@ -52,7 +52,7 @@ class SharedMemory(msgspec.Struct, frozen=True):
     token: Annotated[str, Meta(max_length=100)]
 
 
-class Welcome(Message):
+class Welcome(Message, frozen=True, kw_only=True):
     """server -> client, the answer to Hello: versions and capabilities."""
 
     protocol: int
@@ -64,19 +64,19 @@ class Welcome(Message):
     shared_memory: SharedMemory | None = None
 
 
-class Have(Message):
+class Have(Message, frozen=True, kw_only=True):
     """client -> server: these frames are about to be named in a request."""
 
     frames: Annotated[list[FrameName], Meta(max_length=1024)]
 
 
-class Need(Message):
+class Need(Message, frozen=True, kw_only=True):
     """server -> client, the answer to Have: those of them that the server does not hold."""
 
     frames: list[FrameName]
 
 
-class Put(Message):
+class Put(Message, frozen=True, kw_only=True):
     """client -> server: a frame's pixels, in a segment or in the parts that follow."""
 
     frame: FrameName
@@ -84,7 +84,7 @@ class Put(Message):
     segment: Segment | None = None
 
 
-class Stored(Message):
+class Stored(Message, frozen=True, kw_only=True):
     """server -> client, the answer to Put: the bytes have been taken; the segment may be reused."""
 
     frame: FrameName
@@ -98,11 +98,11 @@ class Source(msgspec.Struct, frozen=True):
     mask: FrameName | None = None
 
 
-class Submit(Message):
+class Submit(Message, frozen=True, kw_only=True):
     """client -> server: edit frame `frame` of the shot `first`-`last`. `sources` holds every frame of its windows.
 
-    `params` is the effect's declaration as a map; `render_scale` scales sizes given in full-resolution pixels. A `fresh`
-    that is not empty names a run which must not see results of earlier runs: each is computed once for that name.
+    `params` is the effect's declaration as a map; `render_scale` scales sizes given in full-resolution pixels. A
+    `fresh` that is not empty names a run which must not see results of earlier runs: each is computed once for it.
     """
 
     effect: Annotated[str, Meta(max_length=64)]
@@ -119,15 +119,15 @@ class Submit(Message):
     output: Segment | None = None
 
 
-class Progress(Message):
-    """server -> client, at least every HEARTBEAT_S while a request waits or runs. `fraction` is 0..1 of this request."""
+class Progress(Message, frozen=True, kw_only=True):
+    """server -> client, at least every HEARTBEAT_S while a request waits or runs. `fraction` of it is done."""
 
     fraction: float
     stage: str
     ahead: int = 0
 
 
-class Result(Message):
+class Result(Message, frozen=True, kw_only=True):
     """server -> client: the edited box of a frame, and its matte.
 
     Its bytes (the named part of the output segment, else the parts that follow): height x width x 3 RGB, straight, in
@@ -146,7 +146,7 @@ class Result(Message):
     segment: Segment | None = None
 
 
-class Failure(Message):
+class Failure(Message, frozen=True, kw_only=True):
     """server -> client: a request failed; `code` is one of latensify_bridge.errors."""
 
     code: str
@@ -154,11 +154,11 @@ class Failure(Message):
     frames: list[FrameName] = []
 
 
-class Cancel(Message):
-    """client -> server: forget the request `id`. Answered by its Failure with code `cancelled`, if it was still open."""
+class Cancel(Message, frozen=True, kw_only=True):
+    """client -> server: forget the request `id`. Answered by Failure `cancelled`, if it was still open."""
 
 
-class Status(Message):
+class Status(Message, frozen=True, kw_only=True):
     """client -> server: how are you?"""
 
 
@@ -173,7 +173,7 @@ class Waiting(msgspec.Struct, frozen=True):
     fraction: float
 
 
-class Report(Message):
+class Report(Message, frozen=True, kw_only=True):
     """server -> client, the answer to Status."""
 
     server: str
@@ -195,9 +195,11 @@ class Report(Message):
 FromClient = Hello | Have | Put | Submit | Cancel | Status
 FromServer = Welcome | Need | Stored | Progress | Result | Failure | Report
 
+T = TypeVar("T")
+
 _encoder = msgspec.msgpack.Encoder()
-_from_client = msgspec.msgpack.Decoder(FromClient)
-_from_server = msgspec.msgpack.Decoder(FromServer)
+_from_client: msgspec.msgpack.Decoder[FromClient] = msgspec.msgpack.Decoder(FromClient)
+_from_server: msgspec.msgpack.Decoder[FromServer] = msgspec.msgpack.Decoder(FromServer)
 
 
 def encode(message: Message) -> bytes:
@@ -214,7 +216,7 @@ def decode_from_server(header: bytes) -> FromServer:
     return _decode(_from_server, header)
 
 
-def _decode(decoder: msgspec.msgpack.Decoder, header: bytes):  # type: ignore[no-untyped-def, type-arg]
+def _decode(decoder: msgspec.msgpack.Decoder[T], header: bytes) -> T:
     try:
         return decoder.decode(header)
     except (msgspec.DecodeError, RecursionError) as error:

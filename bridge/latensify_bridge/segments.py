@@ -97,7 +97,7 @@ def write_from(folder: Path, segment: Segment, parts: list[memoryview]) -> None:
 
 
 def sweep(folder: Path, min_age_s: float = 10.0) -> int:
-    """Removes segments whose owner is gone; says how many. One just made may not be locked yet: `min_age_s` spares it."""
+    """Removes segments whose owner is gone; says how many. `min_age_s` spares one just made and not locked yet."""
     swept = 0
     for path in folder.glob("seg-*"):
         try:

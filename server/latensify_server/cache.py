@@ -61,7 +61,7 @@ class Cache:
     def put(self, key: str, entry: Entry, edited: Edited) -> None:
         """Raises OutputFailed when the disk is full or the folder cannot be written."""
         head = msgspec.msgpack.encode(entry)
-        parts = [_MAGIC, len(head).to_bytes(_HEAD, "little"), head, *pack(edited)]
+        parts: list[bytes | memoryview] = [_MAGIC, len(head).to_bytes(_HEAD, "little"), head, *pack(edited)]
         digest = xxhash.xxh3_128()
         temporary = self.folder / f"{key}.{os.getpid()}.tmp"
         try:

@@ -24,7 +24,7 @@ ProgressCall = Callable[[float, str], None]
 
 @dataclass(frozen=True)
 class Plate:
-    """A source frame: its absolute number, straight RGBA [height, width, 4] in `colour_space`, its matte [height, width]."""
+    """A source frame: absolute number, straight RGBA [height, width, 4] in `colour_space`, matte [height, width]."""
 
     number: int
     pixels: Pixels
@@ -67,7 +67,7 @@ class Engine(Protocol):
 
 
 class FakeEngine:
-    """Inverts the plate inside its matte, in `steps` steps of `step_s` seconds. For tests of everything around an engine."""
+    """Inverts the plate inside its matte, in `steps` steps of `step_s` seconds. For tests of what is around it."""
 
     def __init__(self, steps: int = 4, step_s: float = 0.0) -> None:
         self._steps = steps

@@ -11,7 +11,7 @@ from latensify_bridge.protocol import Submit
 
 
 def check_sources(submit: Submit, specs: Mapping[str, FrameSpec]) -> None:
-    """Raises BadInput: plates must be RGBA of one size, mattes one channel of the plate's size, and there where needed."""
+    """Raises BadInput: plates must be RGBA of one size; mattes one channel, of that size, and there where needed."""
     first = specs[submit.sources[0].pixels]
     for source in submit.sources:
         plate = specs[source.pixels]

@@ -1,4 +1,4 @@
-"""The queue: an interactive frame overtakes a background range; within a kind, first come, first served. No I/O here."""
+"""The queue: an interactive frame overtakes a background range; within a kind, first come, first served."""
 
 from __future__ import annotations
 

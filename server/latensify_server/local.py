@@ -14,7 +14,7 @@ from latensify_server.settings import Settings
 
 @contextlib.contextmanager
 def local_server(settings: Settings | None = None) -> Iterator[str]:
-    """Runs a service in a thread (its worker in a process) on a socket that only this user can reach; gives its address."""
+    """Runs a service in a thread, its worker in a process, on a socket that only this user can reach."""
     with tempfile.TemporaryDirectory(prefix="latensify-") as folder:
         given = settings or Settings(endpoint="")
         service = Service(dataclasses.replace(given, endpoint=f"ipc://{folder}/server.sock"))

@@ -1,4 +1,4 @@
-"""The service: answers clients, keeps the queue, hands work to the worker process. One loop, one thread; it never edits.
+"""The service: answers clients, keeps the queue, hands work to the worker process. One thread; it never edits.
 
 client --Submit--> service --Order--> worker        (docs/protocol.md; worker.py)
 client <--Progress, Result-- service <--Step, Done-- worker

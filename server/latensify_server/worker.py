@@ -1,7 +1,7 @@
 """The worker process: it owns the engine (and so torch and the device), edits one window at a time, and keeps results.
 
-The service starts it as `python -m latensify_server.worker FD ENGINE CACHE LIMIT` and talks to it over a socket pair. It ends
-when that closes, so it never outlives its server.
+The service starts it as `python -m latensify_server.worker FD ENGINE CACHE LIMIT` and talks to it over a socket pair.
+It ends when that closes, so it never outlives its server.
 """
 
 from __future__ import annotations

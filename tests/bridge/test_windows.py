@@ -26,7 +26,7 @@ def test_a_frame_lies_in_one_or_two_windows_whose_weights_sum_to_one(shot: tuple
 
 @given(shots())
 def test_windows_do_not_depend_on_which_frame_asks(shot: tuple[int, int, int, int, int]) -> None:
-    frame, first, last, window, overlap = shot
+    _, first, last, window, overlap = shot
     for w in windows_of(*shot):
         for other in w.frames:
             assert w in windows_of(other, first, last, window, overlap)

@@ -11,7 +11,10 @@ HEAVY = ("torch", "diffusers", "transformers", "cv2", "OpenImageIO", "PyOpenColo
     ("modules", "without"),
     [
         ("latensify_bridge.client, latensify_bridge.generate", HEAVY),
-        ("latensify_server.service, latensify_server.jobs, latensify_server.worker", ("torch", "diffusers", "transformers")),
+        (
+            "latensify_server.service, latensify_server.jobs, latensify_server.worker",
+            ("torch", "diffusers", "transformers"),
+        ),
         ("latensify_server.cli", HEAVY),
     ],
 )

@@ -14,7 +14,9 @@ from latensify_server.plan import plan
 MODEL = ModelChoice("tiny", "hash")
 
 
-def submit(frame: int = 5, shot: tuple[int, int] = (1, 24), params: dict[str, Any] | None = None, **more: Any) -> Submit:
+def submit(
+    frame: int = 5, shot: tuple[int, int] = (1, 24), params: dict[str, Any] | None = None, **more: Any
+) -> Submit:
     values = {"prompt": "x", "window": 8, "overlap": 2, **(params or {})}
     needed = frames_of(frame, *shot, values["window"], values["overlap"])
     settings: dict[str, Any] = {

@@ -1,0 +1,270 @@
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import psutil
+import pytest
+import zmq
+
+from hosts.servers import Server, server
+from latensify_bridge import __version__
+from latensify_bridge.client import Session
+from latensify_bridge.effects import Remove, Restyle
+from latensify_bridge.errors import (
+    BadInput,
+    BadParameter,
+    Cancelled,
+    FrameMissing,
+    LatensifyError,
+    Misbehaved,
+    TimedOut,
+    UnknownEffect,
+    Unreachable,
+    VersionMismatch,
+)
+from latensify_bridge.frames import Depth, Edited, spec_of, to_half
+from latensify_bridge.protocol import PART_BYTES, Failure, Hello, Result, Source, Submit, decode_from_server, encode
+from latensify_bridge.windows import frames_of
+from latensify_server.local import local_server
+from latensify_server.settings import Settings
+
+SIZE = (48, 32)
+SHOT = {n: to_half(np.random.default_rng(n).random((32, 48, 4), np.float32)) for n in range(24)}
+EDIT = Restyle(prompt="x", window=8, overlap=2)
+
+
+@pytest.fixture
+def endpoint(home: Path) -> Iterator[str]:
+    with local_server(Settings(endpoint="", engine="fake")) as address:
+        yield address
+
+
+@pytest.fixture
+def slow(home: Path) -> Iterator[Server]:
+    """A server whose edit takes ten seconds, in steps of 50 ms."""
+    with server(home / "slow", engine="slow-fake") as running:
+        yield running
+
+
+def sources(session: Session, frame: int, edit: Restyle = EDIT) -> list[Source]:
+    numbers = frames_of(frame, 0, 23, edit.window, edit.overlap)
+    return [Source(number, session.send(SHOT[number])) for number in numbers]
+
+
+def render(session: Session, frame: int, edit: Restyle = EDIT, **more: object) -> tuple[Edited, Result]:
+    found = sources(session, frame, edit)
+    return session.edit("restyle", edit, frame, 0, 23, found, SIZE, **more)  # type: ignore[arg-type]
+
+
+def test_hello_tells_versions_and_capabilities(endpoint: str) -> None:
+    with Session(endpoint, "test") as session:
+        assert session.welcome.server == __version__
+        assert session.welcome.effects == ["restyle", "remove"]
+        assert session.welcome.shared_memory is not None
+
+
+def test_a_frame_is_edited_then_comes_from_the_cache(endpoint: str) -> None:
+    edit = msgspec.structs.replace(EDIT, seed=101)
+    with Session(endpoint, "test") as session:
+        edited, result = render(session, 5, edit)
+        assert not result.cached and result.segment is not None
+        np.testing.assert_allclose(edited.rgb, 1 - SHOT[5][..., :3], atol=2e-3)
+        again, repeated = render(session, 5, edit)
+        assert repeated.cached and repeated.key == result.key
+        np.testing.assert_array_equal(again.rgb, edited.rgb)
+        assert render(session, 3, edit)[1].cached, "a neighbour in the same window was made with it"
+
+
+def test_pixels_travel_inline_where_memory_is_not_shared(
+    endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with Session(endpoint, "near") as session:
+        near, _ = render(session, 7)
+    monkeypatch.setenv("LATENSIFY_SHM", str(tmp_path / "elsewhere"))
+    with Session(endpoint, "far") as session:
+        far, result = render(session, 7)
+        assert result.segment is None
+        big = to_half(np.random.default_rng(0).random((1100, 1000, 4), np.float32))
+        assert big.nbytes > 2 * PART_BYTES
+        name = session.send(big)
+        wide = Restyle(prompt="x", window=1, overlap=0)
+        edited, _ = session.edit("restyle", wide, 0, 0, 0, [Source(0, name)], (1000, 1100), depth=Depth.FLOAT)
+        np.testing.assert_allclose(edited.rgb, 1 - big[..., :3].astype(np.float32), atol=1e-6)
+    np.testing.assert_array_equal(far.rgb, near.rgb)
+
+
+def test_results_do_not_depend_on_the_order_of_requests(tmp_path: Path) -> None:
+    results: list[dict[int, bytes]] = []
+    for number, order in enumerate((range(24), range(23, -1, -1), [13, 2, 20, *range(24)])):
+        settings = Settings(endpoint="", engine="fake", cache=tmp_path / str(number))
+        with local_server(settings) as address, Session(address, "test") as session:
+            results.append({frame: render(session, frame)[0].rgb.tobytes() for frame in order})
+    assert results[0] == results[1] == results[2]
+
+
+def test_a_run_that_asks_for_fresh_results_gets_them_once(endpoint: str) -> None:
+    with Session(endpoint, "test") as session:
+        render(session, 5)
+        assert not render(session, 5, fresh="run-1")[1].cached
+        assert render(session, 4, fresh="run-1")[1].cached
+        assert not render(session, 5, fresh="run-2")[1].cached
+
+
+def raw_submit(endpoint: str, **changes: object) -> LatensifyError:
+    """The failure of a request whose parameters no client of ours would send."""
+    with Session(endpoint, "test") as session:
+        effect = str(changes.pop("effect", "restyle"))
+        values = {"prompt": "x", "window": 1, "overlap": 0, **changes}
+        with pytest.raises(LatensifyError) as caught:
+            session.edit(effect, values, 5, 0, 23, [Source(5, session.send(SHOT[5]))], SIZE)  # type: ignore[arg-type]
+        return caught.value
+
+
+def test_bad_parameters_are_refused_with_a_sentence(endpoint: str) -> None:
+    for changes, kind, said in (
+        ({"strength": 9.0}, BadParameter, "'strength' cannot be 9.0"),
+        ({"strength": float("nan")}, BadParameter, "'strength' cannot be nan"),
+        ({"colour": 1}, BadParameter, "There is no parameter 'colour'"),
+        ({"effect": "sharpen"}, UnknownEffect, "no effect 'sharpen'"),
+    ):
+        error = raw_submit(endpoint, **changes)  # type: ignore[arg-type]
+        assert isinstance(error, kind) and said in str(error)
+
+
+def test_frames_that_do_not_fit_are_refused(endpoint: str) -> None:
+    with Session(endpoint, "test") as session:
+        plate, small = session.send(SHOT[0]), session.send(SHOT[0][:16, :, 0].copy())
+        one = Remove(window=1, overlap=0)
+        with pytest.raises(BadInput, match="matte of frame 0 is 48x16; its plate is 48x32"):
+            session.edit("remove", one, 0, 0, 0, [Source(0, plate, small)], SIZE)
+        with pytest.raises(BadInput, match="Remove needs a matte, and frame 0 has none"):
+            session.edit("remove", one, 0, 0, 0, [Source(0, plate)], SIZE)
+        with pytest.raises(FrameMissing, match="does not hold 1 of the frames"):
+            session.edit("restyle", Restyle(prompt="x", window=1, overlap=0), 0, 0, 0, [Source(0, "0" * 32)], SIZE)
+
+
+def test_a_wrong_protocol_version_names_both(endpoint: str) -> None:
+    with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
+        socket.connect(endpoint)
+        socket.send(encode(Hello(id="a", protocol=7, client="Latensify 9.0")))
+        answer = decode_from_server(socket.recv())
+        socket.linger = 0
+    assert isinstance(answer, Failure) and answer.code == VersionMismatch.code
+    assert "speaks protocol 7" in answer.message and f"the server {__version__} speaks 1" in answer.message
+
+
+@pytest.mark.parametrize(
+    "nonsense", [b"", b"\xc1", b"\x80", b"\x93abc", msgspec.msgpack.encode({"type": "reboot", "id": "a"})]
+)
+def test_nonsense_is_answered_and_the_server_goes_on(endpoint: str, nonsense: bytes) -> None:
+    with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
+        socket.connect(endpoint)
+        socket.linger = 0
+        socket.send(nonsense)
+        assert socket.poll(2000)
+        assert isinstance(decode_from_server(socket.recv()), Failure)
+    with Session(endpoint, "test") as session:
+        assert session.status().server == __version__
+
+
+def test_a_lying_put_is_refused(endpoint: str) -> None:
+    with Session(endpoint, "test") as session, pytest.raises(Misbehaved, match="not those of frame"):
+        session._put("0" * 32, spec_of(SHOT[0]), memoryview(SHOT[0].tobytes()))
+
+
+def test_a_cancel_frees_the_worker_for_the_next(slow: Server) -> None:
+    stop = threading.Event()
+    with Session(slow.endpoint, "test", cancelled=stop.is_set) as session:
+        found = sources(session, 5)
+        threading.Timer(0.5, stop.set).start()
+        with pytest.raises(Cancelled):
+            session.edit("restyle", EDIT, 5, 0, 23, found, SIZE)
+        returned = time.monotonic()
+    with Session(slow.endpoint, "test") as session:
+        deadline = returned + 5
+        while session.status().queue and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not session.status().queue
+        seen: list[str] = []
+        with pytest.raises(TimedOut, match="longer than 1 s"):
+            render(session, 5, timeout_s=1, on_progress=lambda step: seen.append(step.stage))
+        assert any(stage.startswith("step") for stage in seen), "the worker took up the next request"
+
+
+def test_an_interactive_frame_overtakes_a_range(slow: Server) -> None:
+    with (
+        Session(slow.endpoint, "range") as background,
+        Session(slow.endpoint, "ui") as ui,
+        Session(slow.endpoint, "look") as look,
+    ):
+
+        def wait(session: Session, frame: int, interactive: bool) -> None:
+            with pytest.raises(TimedOut):
+                render(session, frame, interactive=interactive, timeout_s=3)
+
+        with Session(slow.endpoint, "first") as first:
+            threads = []
+            for session, frame, interactive in ((first, 0, False), (background, 10, False), (ui, 20, True)):
+                threads.append(threading.Thread(target=wait, args=(session, frame, interactive)))
+                threads[-1].start()
+                time.sleep(0.4)
+            queue = look.status().queue
+            assert [(job.frame, job.running) for job in queue] == [(0, True), (20, False), (10, False)]
+            for thread in threads:
+                thread.join()
+
+
+def test_a_killed_server_is_noticed_within_five_seconds(slow: Server) -> None:
+    with Session(slow.endpoint, "test") as session:
+        found = sources(session, 5)
+        killer = threading.Timer(0.5, slow.kill)
+        killer.start()
+        started = time.monotonic()
+        with pytest.raises(Unreachable, match="does not answer"):
+            session.edit("restyle", EDIT, 5, 0, 23, found, SIZE)
+        assert time.monotonic() - started < 0.5 + 5
+
+
+def test_a_hung_server_is_noticed_too(slow: Server) -> None:
+    with Session(slow.endpoint, "test") as session:
+        slow.pause()
+        with pytest.raises(Unreachable, match="does not answer"):
+            session.status()
+        slow.resume()
+
+
+def test_a_killed_worker_fails_its_request_and_is_replaced(slow: Server) -> None:
+    with Session(slow.endpoint, "test") as session:
+        found = sources(session, 5)
+        worker = psutil.Process(slow.process.pid).children()[0]
+        threading.Timer(0.5, worker.kill).start()
+        with pytest.raises(LatensifyError, match=r"worker process ended \(signal 9, probably out of memory\)"):
+            session.edit("restyle", EDIT, 5, 0, 23, found, SIZE)
+        seen: list[str] = []
+        with pytest.raises(TimedOut):
+            render(session, 5, timeout_s=4, on_progress=lambda step: seen.append(step.stage))
+        assert any(stage.startswith("step") for stage in seen)
+
+
+def test_the_worker_does_not_outlive_a_killed_server(slow: Server) -> None:
+    worker = psutil.Process(slow.process.pid).children()[0]
+    slow.kill()
+    assert not psutil.wait_procs([worker], timeout=5)[1]
+
+
+def test_what_a_vanished_client_waited_for_is_dropped(slow: Server) -> None:
+    session = Session(slow.endpoint, "gone")
+    raw = msgspec.Raw(msgspec.msgpack.encode(EDIT))
+    submit = Submit(id="z", effect="restyle", params=raw, frame=5, first=0, last=23, sources=sources(session, 5))
+    session._socket.send(encode(submit))
+    with Session(slow.endpoint, "look") as look:
+        time.sleep(0.3)
+        assert len(look.status().queue) == 1
+        session.close()
+        deadline = time.monotonic() + 5
+        while look.status().queue and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert not look.status().queue

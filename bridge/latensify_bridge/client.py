@@ -137,6 +137,7 @@ class Session:
         pixel_aspect: float = 1.0,
         interactive: bool = True,
         fresh: str = "",
+        prime: bool = False,
         timeout_s: float = 600.0,
         on_progress: Callable[[Progress], None] = lambda _: None,
     ) -> tuple[Edited, Result]:
@@ -158,6 +159,7 @@ class Session:
             pixel_aspect=pixel_aspect,
             interactive=interactive,
             fresh=fresh,
+            prime=prime,
             output=self._segments[1].named(whole) if self._room(1, whole) else None,
         )
         result, parts = self._ask(submit, Result, timeout_s=timeout_s, on_progress=on_progress)

@@ -103,6 +103,7 @@ class Submit(Message, frozen=True, kw_only=True):
 
     `params` is the effect's declaration as a map; `render_scale` scales sizes given in full-resolution pixels. A
     `fresh` that is not empty names a run which must not see results of earlier runs: each is computed once for it.
+    With `prime` the result also serves hosts that can give only this one frame, not its neighbours.
     """
 
     effect: Annotated[str, Meta(max_length=64)]
@@ -116,6 +117,7 @@ class Submit(Message, frozen=True, kw_only=True):
     pixel_aspect: Annotated[float, Meta(gt=0.01, le=100)] = 1.0
     interactive: bool = True
     fresh: Annotated[str, Meta(max_length=64)] = ""
+    prime: bool = False
     output: Segment | None = None
 
 

@@ -58,6 +58,17 @@ class Cache:
             path.unlink(missing_ok=True)
             return None
 
+    def also(self, key: str, other: str) -> None:
+        """Gives an entry a second name."""
+        temporary = self.folder / f"{other}.{os.getpid()}.tmp"
+        try:
+            os.link(self.folder / key, temporary)
+            temporary.replace(self.folder / other)
+        except OSError as error:
+            raise OutputFailed(f"Cannot keep a result in {self.folder}: {error.strerror}.") from None
+        finally:
+            temporary.unlink(missing_ok=True)  # still there when the two names were one file already
+
     def put(self, key: str, entry: Entry, edited: Edited) -> None:
         """Raises OutputFailed when the disk is full or the folder cannot be written."""
         head = msgspec.msgpack.encode(entry)

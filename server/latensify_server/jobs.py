@@ -13,12 +13,16 @@ from latensify_server.engine import ModelChoice
 
 @dataclass
 class Job:
-    """A request that waits or runs. `client` is the ZeroMQ identity to answer to; `key` names its result."""
+    """A request that waits or runs, to be answered to the ZeroMQ identity `client`.
+
+    `key` names its result; `lone_key` is the second name which that gets when the shot is primed.
+    """
 
     client: bytes
     submit: Submit
     model: ModelChoice
     key: str
+    lone_key: str = ""
     order: int = 0
     fraction: float = 0.0
     stage: str = "waiting"

@@ -29,13 +29,18 @@ class WindowPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """What has to be done for one frame. `key` names its final result."""
+    """What has to be done for one frame. `key` names its final result.
+
+    `lone_key` names what a host that can give only this frame gets, when the shot was primed: the frame's result in its
+    full window, named without its neighbours.
+    """
 
     effect: str
     params: Edit
     frame: int
     windows: tuple[WindowPlan, ...]
     key: str
+    lone_key: str
 
 
 def frame_key(window_key: str, frame: int) -> str:
@@ -60,7 +65,9 @@ def plan(submit: Submit, model: ModelChoice) -> Plan:
         planned.append(WindowPlan(sources, _window_key(submit, params, model, sources), share))
     names = [frame_key(window.key, submit.frame) for window in planned]
     key = names[0] if len(names) == 1 else _hash([*names, *(window.weight for window in planned)])
-    return Plan(submit.effect, params, submit.frame, tuple(planned), key)
+    this = given[submit.frame]
+    lone_key = _hash(["lone", *_deciding(submit, params, model), this.pixels, this.mask])
+    return Plan(submit.effect, params, submit.frame, tuple(planned), key, lone_key)
 
 
 def _params(submit: Submit) -> Edit:
@@ -73,11 +80,17 @@ def _params(submit: Submit) -> Edit:
 
 
 def _window_key(submit: Submit, params: Edit, model: ModelChoice, sources: tuple[Source, ...]) -> str:
-    deciding = {
+    return _hash([*_deciding(submit, params, model), sources, submit.fresh])
+
+
+def _deciding(submit: Submit, params: Edit, model: ModelChoice) -> list[object]:
+    """All that a result depends on, but the frames. A window's size counts by which frames it holds."""
+    values = {
         name: value for name, value in msgspec.structs.asdict(params).items() if name not in ("window", "overlap")
     }
+    values["model"] = model.name
     sizes = [submit.depth, submit.render_scale, submit.pixel_aspect]
-    return _hash([__version__, REVISION, submit.effect, deciding, model.name, model.hash, sources, sizes, submit.fresh])
+    return [__version__, REVISION, submit.effect, values, model.hash, sizes]
 
 
 def _hash(value: object) -> str:

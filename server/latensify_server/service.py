@@ -216,7 +216,8 @@ class Service:
         params_model = plan_model(submit)
         model = self._kind.choose(submit.effect, params_model)
         planned = plan(submit, model)
-        job = Job(client, submit, model, planned.key)
+        primed = len(submit.sources) == 1 and planned.lone_key in self._cache
+        job = Job(client, submit, model, planned.lone_key if primed else planned.key, planned.lone_key)
         if self._deliver(job, cached=True):
             return
         missing = sorted(name for name in job.frames if name not in self._store)
@@ -254,6 +255,8 @@ class Service:
         if kept is None:
             return False
         entry, edited = kept
+        if job.submit.prime:
+            self._cache.also(job.key, job.lone_key)
         parts = pack(edited)
         output = job.submit.output
         fits = output is not None and sum(map(len, parts)) <= output.size

@@ -268,3 +268,16 @@ def test_what_a_vanished_client_waited_for_is_dropped(slow: Server) -> None:
         while look.status().queue and time.monotonic() < deadline:
             time.sleep(0.1)
         assert not look.status().queue
+
+
+def test_a_primed_shot_serves_a_host_that_gives_one_frame_at_a_time(endpoint: str) -> None:
+    """FakeEngine does not look at neighbours, so the proof is in the cache: the lone frame is found there."""
+    lone = msgspec.structs.replace(EDIT, window=1, overlap=0)
+    with Session(endpoint, "test") as session:
+        primed, _ = render(session, 5, prime=True)
+        alone = [Source(99, session.send(SHOT[5]))]
+        served, result = session.edit("restyle", lone, 99, 99, 99, alone, SIZE)
+        assert result.cached
+        np.testing.assert_array_equal(served.rgb, primed.rgb)
+        other = [Source(99, session.send(SHOT[8]))]
+        assert not session.edit("restyle", lone, 99, 99, 99, other, SIZE)[1].cached

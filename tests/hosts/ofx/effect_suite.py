@@ -71,7 +71,8 @@ class ImageEffectSuite:
         region = clip.owner.output_region(time) if clip.name == "Output" else clip.stated.region(time)
         if not answer:
             self.runtime.violate("null-argument", "clipGetRegionOfDefinition", K.kOfxStatErrValue)
-        ctypes.memmove(answer, ctypes.addressof(OfxRectD(*region)), ctypes.sizeof(OfxRectD))
+        bounds = OfxRectD(*region)  # held until it is copied
+        ctypes.memmove(answer, ctypes.addressof(bounds), ctypes.sizeof(bounds))
 
     # -- images
 

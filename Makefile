@@ -6,7 +6,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 BUNDLE := build/plugin/Latensify.ofx.bundle
 PACKAGES := cmake ninja-build g++ make git nlohmann-json3-dev libxxhash-dev doctest-dev debootstrap python3-venv
 
-.PHONY: demo test check plugin docs clean setup system host format
+.PHONY: demo test check lint plugin plugin-gcc docs clean setup system host format
 
 demo: setup plugin host  ## the plugin in a real host over a real clip; pictures in demo/
 	$(PYTHON) -m hosts.demo $(if $(CLIP),--clip "$(CLIP)")
@@ -14,14 +14,20 @@ demo: setup plugin host  ## the plugin in a real host over a real clip; pictures
 test: setup plugin host  ## every test
 	$(PYTHON) -m pytest -q
 
-check: setup  ## format, lint, types, generated files, quick tests
+check: lint  ## lint, then the quick tests
+	$(PYTHON) -m pytest -q -m "not slow" tests/bridge tests/server
+
+lint: setup  ## format, lint, types, generated files
 	$(VENV)/bin/ruff format --check bridge server tests
 	$(VENV)/bin/ruff check bridge server tests
 	$(VENV)/bin/mypy
 	$(PYTHON) -m latensify_bridge.generate --check
-	$(PYTHON) -m pytest -q -m "not slow" tests/bridge tests/server
 
 plugin: setup $(BUNDLE)/Contents/Linux-x86-64/Latensify.ofx  ## build/plugin/Latensify.ofx.bundle
+
+plugin-gcc: setup  ## the same by the system's compiler, for development
+	cmake -S ofx_plugin -B build/gcc -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DPython3_EXECUTABLE=$(CURDIR)/$(PYTHON)
+	cmake --build build/gcc
 
 docs: setup  ## what is generated from the declarations
 	$(PYTHON) -m latensify_bridge.generate

@@ -1,0 +1,72 @@
+"""Mattes: grown, shrunk and feathered, and the box that holds what is left.
+
+Distances are exact and Euclidean (Felzenszwalb and Huttenlocher, "Distance Transforms of Sampled Functions", 2012).
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from latensify_bridge.errors import BadInput
+from latensify_bridge.frames import Box
+from latensify_server.engine import Plate, WindowEdit
+
+Matte = NDArray[np.float32]
+EDGE = 0.5
+"""Where the edge of a soft matte is taken to be when a distance to it is needed."""
+
+
+def matte_of(plate: Plate, work: WindowEdit) -> Matte:
+    """The matte of one plate [height, width] in 0..1, grown and feathered; ones without a mask.
+
+    Raises BadInput when the mask is of another size.
+    """
+    height, width = plate.pixels.shape[:2]
+    if plate.mask is None:
+        return np.ones((height, width), np.float32)
+    if plate.mask.shape != (height, width):
+        raise BadInput(
+            f"The matte of frame {plate.number} is {plate.mask.shape[1]}x{plate.mask.shape[0]}; "
+            f"its plate is {width}x{height}: give a matte of the plate's size."
+        )
+    mask = np.clip(np.nan_to_num(plate.mask.astype(np.float32), nan=0.0), 0, 1)
+    grown = grow(mask, work.params.mask_grow * work.render_scale)
+    return feather(grown, work.params.mask_feather * work.render_scale)
+
+
+def grow(mask: Matte, pixels: float) -> Matte:
+    """A matte grown by so many pixels, or shrunk by a negative number; where it was soft it stays so."""
+    core = mask >= EDGE
+    if pixels == 0 or not core.any():
+        return mask
+    if pixels > 0:
+        return np.maximum(mask, np.clip(pixels + 1 - _distance_to(core), 0, 1))
+    if core.all():
+        return mask
+    return np.minimum(mask, np.clip(_distance_to(~core) + pixels, 0, 1))
+
+
+def feather(mask: Matte, pixels: float) -> Matte:
+    """A matte with a smooth fall outwards over so many pixels; 0 beyond, and nowhere less than it was."""
+    core = mask >= EDGE
+    if pixels == 0 or not core.any():
+        return mask
+    fall = np.clip(1 - _distance_to(core) / np.float32(pixels + 1), 0, 1)
+    return np.maximum(mask, fall * fall * (3 - 2 * fall))
+
+
+def box_of(matte: NDArray[np.generic]) -> Box:
+    """The smallest box that holds everything that is not 0; empty when all is."""
+    rows, columns = np.flatnonzero(matte.any(axis=1)), np.flatnonzero(matte.any(axis=0))
+    if not len(rows):
+        return Box(0, 0, 0, 0)
+    return Box(
+        int(columns[0]), int(rows[0]), int(columns[-1] - columns[0] + 1), int(rows[-1] - rows[0] + 1)
+    )
+
+
+def _distance_to(region: NDArray[np.bool_]) -> Matte:
+    """Pixels from each pixel's centre to the nearest one of the region; 0 inside."""
+    return cv2.distanceTransform((~region).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)

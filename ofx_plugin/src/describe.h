@@ -1,0 +1,18 @@
+// Describe and DescribeInContext: the panel and the clips of an effect, from the generated table.
+#pragma once
+
+#include "effects_table.h"
+#include "host.h"
+
+namespace latensify::ofx {
+
+inline constexpr const char* kMaskClip = "Mask";
+inline constexpr const char* kStatusParam = "status";
+inline constexpr const char* kRefreshParam = "refresh_status";
+inline constexpr const char* kProcessParam = "process_range";
+inline constexpr const char* kRequestParam = "process_request";
+
+void describe(const Host& host, const EffectInfo& effect, OfxImageEffectHandle handle);
+void describeInContext(const Host& host, const EffectInfo& effect, OfxImageEffectHandle handle);
+
+}  // namespace latensify::ofx

@@ -1,0 +1,41 @@
+// Asks the server for edits of an instance's frames, within one action.
+#pragma once
+
+#include <map>
+
+#include "image.h"
+#include "instance.h"
+#include "shot.h"
+#include "watch.h"
+
+namespace latensify::ofx {
+
+// Whether a matte can be had where the settings say. `picture`: also look whether the Mask clip really gives one.
+bool hasMask(const Instance& instance, const MaskSettings& settings, bool sourceHasAlpha, OfxTime time, bool picture);
+
+// Throws Failure("bad_input") naming the clip and the time when the host has no picture there.
+void require(const Image& image, const char* what, OfxTime time);
+
+class Editor {
+ public:
+  // `aspect`: what the render scale does to the shape of a pixel.
+  Editor(Instance& instance, Session& session, Watch& watch, double renderScale, double aspect)
+      : instance_(instance), session_(session), watch_(watch), scale_(renderScale), aspect_(aspect) {}
+
+  // The edit of the frame at `time`, whose picture is `source`; its data is valid until the next call.
+  Edited edit(OfxTime time, Snapshot snapshot, const Image& source, bool interactive);
+
+ private:
+  std::vector<SourceName> send(const Shot& shot, OfxTime time, const Snapshot& snapshot, const Image& source);
+  SourceName sendOne(int frame, OfxTime at, bool masked, const Image& source);
+  std::string sendMask(OfxTime at, const Image& source);
+
+  Instance& instance_;
+  Session& session_;
+  Watch& watch_;
+  const double scale_, aspect_;
+  Rect frame_;                       // what is sent: the bounds of the source
+  std::map<int, SourceName> names_;  // what has been sent in this action
+};
+
+}  // namespace latensify::ofx

@@ -1,0 +1,155 @@
+#include "parameters.h"
+
+#include <cmath>
+#include <cstring>
+#include <locale>
+#include <sstream>
+
+#include "describe.h"
+
+namespace latensify::ofx {
+namespace {
+
+using Value = decltype(Param::value);
+
+double checked(const ParamInfo& info, double value) {
+  if (value >= info.minimum && value <= info.maximum) return value;  // false for NaN
+  throw Failure("bad_parameter", std::string(info.label) + " is " + written(value) + "; it must lie between " +
+                                     written(info.minimum) + " and " + written(info.maximum) + ".");
+}
+
+const char* chosen(const ParamInfo& info, int index) {
+  if (index >= 0 && static_cast<std::size_t>(index) < info.optionCount) return info.options[index].value;
+  throw Failure("bad_parameter",
+                std::string(info.label) + " has no option " + std::to_string(index) + "; choose one from its menu.");
+}
+
+bool blank(const std::string& text) { return text.find_first_not_of(" \t\r\n\v\f") == std::string::npos; }
+
+const Value* find(const std::vector<Param>& params, const char* name) {
+  for (const Param& param : params) {
+    if (param.name == name) return &param.value;
+  }
+  return nullptr;
+}
+
+// The same rule as latensify_bridge.effects.changes_nothing; the first preset is 'Use the prompt'.
+bool changesNothing(const EffectInfo& effect, const std::vector<Param>& edit, double mix) {
+  if (mix == 0) return true;
+  if (!effect.needsPrompt) return false;
+  const Value* const strength = find(edit, "strength");
+  const Value* const preset = find(edit, "preset");
+  const Value* const prompt = find(edit, "prompt");
+  if (strength && std::get<double>(*strength) == 0) return true;
+  const bool byPrompt = !preset || std::get<std::string>(*preset) == "prompt";
+  return byPrompt && (!prompt || blank(std::get<std::string>(*prompt)));
+}
+
+}  // namespace
+
+std::string written(double value) {
+  std::ostringstream text;
+  text.imbue(std::locale::classic());
+  text.precision(10);
+  text << value;
+  return text.str();
+}
+
+void Snapshot::keepToOneFrame() {
+  window = 1;
+  overlap = 0;
+  for (Param& param : edit) {
+    if (param.name == "window") param.value = std::int64_t{1};
+    if (param.name == "overlap") param.value = std::int64_t{0};
+  }
+}
+
+Parameters::Parameters(const Host& host, const EffectInfo& effect, OfxImageEffectHandle handle)
+    : host_(host), effect_(effect) {
+  if (host.effects->getParamSet(handle, &set_) != kOfxStatOK) set_ = nullptr;
+  for (std::size_t i = 0; i < effect.paramCount; ++i) handles_.push_back(this->handle(effect.params[i].name));
+}
+
+OfxParamHandle Parameters::handle(const char* name) const {
+  OfxParamHandle found = nullptr;
+  const bool known = set_ && host_.params->paramGetHandle(set_, name, &found, nullptr) == kOfxStatOK;
+  return known ? found : nullptr;
+}
+
+Value Parameters::value(std::size_t index, OfxTime time) const {
+  const ParamInfo& info = effect_.params[index];
+  const auto ask = [&](auto* answer) {
+    const OfxParamHandle param = handles_[index];
+    return param && host_.params->paramGetValueAtTime(param, time, answer) == kOfxStatOK;
+  };
+  if (info.kind == ParamKind::kString) {
+    char* text = nullptr;
+    return ask(&text) && text ? std::string(text) : std::string(info.defaultText);
+  }
+  if (info.kind == ParamKind::kDouble) {
+    double number = 0;
+    return checked(info, ask(&number) ? number : info.defaultNumber);
+  }
+  int number = 0;
+  if (!ask(&number)) number = static_cast<int>(info.defaultNumber);
+  if (info.kind == ParamKind::kBoolean) return number != 0;
+  if (info.kind == ParamKind::kChoice) return std::string(chosen(info, number));
+  return static_cast<std::int64_t>(checked(info, number));
+}
+
+template <typename T>
+T Parameters::get(const char* name, OfxTime time) const {
+  for (std::size_t i = 0; i < effect_.paramCount; ++i) {
+    if (std::strcmp(effect_.params[i].name, name) == 0) return std::get<T>(value(i, time));
+  }
+  return T();
+}
+
+MaskSettings Parameters::maskAt(OfxTime time) const {
+  MaskSettings mask;
+  mask.source = get<std::string>("mask_source", time);
+  mask.channel = get<std::string>("mask_channel", time);
+  mask.invert = get<bool>("mask_invert", time);
+  mask.x = get<double>("box_x", time);
+  mask.y = get<double>("box_y", time);
+  mask.width = get<double>("box_width", time);
+  mask.height = get<double>("box_height", time);
+  return mask;
+}
+
+Snapshot Parameters::at(OfxTime time) const {
+  Snapshot found;
+  for (std::size_t i = 0; i < effect_.paramCount; ++i) {
+    if (effect_.params[i].travels) found.edit.push_back({effect_.params[i].name, value(i, time)});
+  }
+  for (Param& param : found.edit) {
+    if (param.name == "colour_space" && std::get<std::string>(param.value) == "auto") {
+      param.value = std::string(usualColourSpace(host_.name));
+    }
+  }
+  found.mask = maskAt(time);
+  found.mix = get<double>("mix", time);
+  found.window = static_cast<int>(get<std::int64_t>("window", time));
+  found.overlap = static_cast<int>(get<std::int64_t>("overlap", time));
+  found.frameOffset = static_cast<int>(get<std::int64_t>("frame_offset", time));
+  found.server = get<std::string>("server", time);
+  found.timeoutS = get<double>("timeout_s", time);
+  found.changesNothing = changesNothing(effect_, found.edit, found.mix);
+  return found;
+}
+
+int Parameters::processRequest() const {
+  int token = 0;
+  const OfxParamHandle param = handle(kRequestParam);
+  return param && host_.params->paramGetValue(param, &token) == kOfxStatOK ? token : 0;
+}
+
+void Parameters::setStatus(const std::string& text) const {
+  if (const OfxParamHandle param = handle(kStatusParam)) host_.params->paramSetValue(param, text.c_str());
+}
+
+void Parameters::setProcessRequest(int token) const {
+  if (const OfxParamHandle param = handle(kRequestParam)) host_.params->paramSetValue(param, token);
+}
+
+}  // namespace latensify::ofx

@@ -1,0 +1,1 @@
+"""Plates and mattes on disk: frame lists, image sequences, stills and movies."""

@@ -24,6 +24,24 @@ const char* chosen(const ParamInfo& info, int index) {
                 std::string(info.label) + " has no option " + std::to_string(index) + "; choose one from its menu.");
 }
 
+// Whether text is UTF-8, as a message must be: each lead byte is followed by as many others as it says.
+bool isUtf8(const std::string& text) {
+  for (std::size_t i = 0; i < text.size();) {
+    const auto lead = static_cast<unsigned char>(text[i++]);
+    int more = lead < 0x80 ? 0 : lead >= 0xC2 && lead < 0xE0 ? 1 : lead >= 0xE0 && lead < 0xF0 ? 2 : 3;
+    if ((lead >= 0x80 && lead < 0xC2) || lead > 0xF4) return false;
+    for (; more > 0; --more, ++i) {
+      if (i == text.size() || (static_cast<unsigned char>(text[i]) & 0xC0) != 0x80) return false;
+    }
+  }
+  return true;
+}
+
+std::string checkedText(const ParamInfo& info, std::string text) {
+  if (isUtf8(text)) return text;
+  throw Failure("bad_parameter", std::string(info.label) + " is not UTF-8 text; type it again.");
+}
+
 bool blank(const std::string& text) { return text.find_first_not_of(" \t\r\n\v\f") == std::string::npos; }
 
 const Value* find(const std::vector<Param>& params, const char* name) {
@@ -84,7 +102,7 @@ Value Parameters::value(std::size_t index, OfxTime time) const {
   };
   if (info.kind == ParamKind::kString) {
     char* text = nullptr;
-    return ask(&text) && text ? std::string(text) : std::string(info.defaultText);
+    return checkedText(info, ask(&text) && text ? text : info.defaultText);
   }
   if (info.kind == ParamKind::kDouble) {
     double number = 0;

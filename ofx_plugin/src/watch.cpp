@@ -41,7 +41,7 @@ void Watch::check() {
 }
 
 bool Watch::goOn(double fraction) {
-  aborted_ = aborted_ || instance_.host.aborted(instance_.handle);
+  if (!cancelled_ && !aborted_) aborted_ = instance_.host.aborted(instance_.handle);
   if (!aborted_ && !cancelled_) show(from_ + (to_ - from_) * std::clamp(fraction, 0.0, 1.0));
   return !aborted_ && !cancelled_;
 }

@@ -3,7 +3,7 @@
 Released distributions carry an MLT older than 7.42, whose OpenFX host cannot be relied on. `ensure` makes the root once
 (about 1.1 GB) in build/melt, or in the folder that LATENSIFY_MELT_ROOT names.
 
-    python tests/hosts/melt.py ensure|version
+    python -m hosts.melt ensure|version        (with tests/ on the path)
 """
 
 from __future__ import annotations
@@ -17,9 +17,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-if __name__ == "__main__":  # as a script, the folder that holds the package `hosts` is not on the path
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from hosts.debian_root import SYSTEM_PATH, Mount, RootError, as_root, check_rights, enter, is_made, make, tail
 
@@ -127,7 +124,7 @@ class MeltHost:
         MeltError when melt fails, writes too few frames or needs more than `timeout_s`; not when a plugin's render
         fails: MLT ignores that status and passes the source through, so compare the pictures.
         """
-        loaded = self.filters(bundle)
+        loaded = self.filters(bundle) if filters else []
         for plugin_id, _ in filters:  # melt itself leaves an unknown filter out and renders on
             if plugin_id not in loaded:
                 raise MeltError(f"melt loaded no plugin {plugin_id} from {bundle}, only {', '.join(loaded) or 'none'}.")
@@ -277,8 +274,8 @@ def ensure(root: Path | None = None) -> MeltHost:
 def _make_with_sudo(root: Path) -> None:
     names = ("LATENSIFY_DEBIAN_MIRROR", "http_proxy", "https_proxy", "no_proxy")
     kept = [f"{name}={os.environ[name]}" for name in names if name in os.environ]
-    command = ["sudo", "-n", "env", *kept, f"LATENSIFY_MELT_ROOT={root}", sys.executable, __file__, "ensure"]
-    if subprocess.run(command).returncode:
+    kept += [f"LATENSIFY_MELT_ROOT={root}", f"PYTHONPATH={Path(__file__).parents[1]}"]
+    if subprocess.run(["sudo", "-n", "env", *kept, sys.executable, "-m", "hosts.melt", "ensure"]).returncode:
         raise RootError("melt could not be set up; the reason is above.")
 
 
@@ -290,7 +287,7 @@ def main(arguments: Sequence[str]) -> int:
             print(f"melt {host.version()} is in {host.root}.")
         elif arguments == ["version"]:
             if not is_made(default_root()):
-                raise RootError(f"There is no melt in {default_root()}: run `{sys.executable} {__file__} ensure`.")
+                raise RootError(f"There is no melt in {default_root()}: run `make host`.")
             print(MeltHost(default_root()).version())
         else:
             print("usage: melt.py ensure|version", file=sys.stderr)

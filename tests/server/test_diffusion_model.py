@@ -81,8 +81,10 @@ def test_strength_says_how_much_of_the_source_stays(model: models.Model) -> None
     source, mask, noise = inputs(model, [1])
     assert torch.equal(sampling.edit(model, source, mask, "winter", "", 0.0, 3.0, 10, noise, quiet), source)
     other = torch.randn_like(source)
-    one, two = (sampling.edit(model, source, mask, "winter", "", 1.0, 1.0, 2, noise, quiet, start=start)
-                for start in (source, other))
+    one, two = (
+        sampling.edit(model, source, mask, "winter", "", 1.0, 1.0, 2, noise, quiet, start=start)
+        for start in (source, other)
+    )
     assert torch.allclose(one, two, atol=1e-4), "the schedule ends in pure noise, so nothing of the start remains"
 
 

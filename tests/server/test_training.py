@@ -128,6 +128,7 @@ def test_training_runs_resumes_and_leaves_a_model_that_loads(tmp_path: Path, mon
 
             def join(self) -> None:
                 pass
+
         return Ended()
 
     monkeypatch.setattr(data, "SHARD", 12)

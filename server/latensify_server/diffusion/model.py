@@ -121,7 +121,8 @@ def denoise(model: Model, latents: Tensor, timestep: int, mask: Tensor, source: 
         text: from `embed`, [n, tokens, width].
     """
     stacked = torch.cat([latents, mask, source], dim=1)
-    return model.unet(stacked, timestep, encoder_hidden_states=text).sample
+    predicted: Tensor = model.unet(stacked, timestep, encoder_hidden_states=text).sample
+    return predicted
 
 
 def _scale(model: Model) -> float:

@@ -159,9 +159,8 @@ def hole(width: int, height: int, rng: np.random.Generator) -> Image:
 def grown(mask: Image, rng: np.random.Generator) -> Image:
     """An object's mask with a margin, as a matte drawn around it would have; 0 or 1."""
     margin = int(rng.integers(1, 1 + max(2, mask.shape[0] // 14)))
-    return cv2.dilate(
-        (mask > 0.02).astype(np.float32), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * margin + 1,) * 2)
-    )
+    brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * margin + 1,) * 2)
+    return looks.floats(cv2.dilate((mask > 0.02).astype(np.float32), brush))
 
 
 def recoloured(scene: scenes.Scene, index: int, colour: str) -> scenes.Scene:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Image = NDArray[np.float32]
-GREY = np.float32([0.299, 0.587, 0.114])
+GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @dataclass(frozen=True)
@@ -31,16 +31,21 @@ class Regions:
 Look = Callable[[Image, Regions, np.random.Generator], Image]
 
 
+def floats(numbers: ArrayLike) -> Image:
+    """Numbers as an array of float32."""
+    return np.asarray(numbers, np.float32)
+
+
 def blur(image: Image, part: float) -> Image:
     """Gaussian blur whose sigma is a part of the image's smaller side."""
-    return cv2.GaussianBlur(image, (0, 0), max(0.4, part * min(image.shape[:2])))
+    return floats(cv2.GaussianBlur(image, (0, 0), max(0.4, part * min(image.shape[:2]))))
 
 
 def grey(image: Image) -> Image:
     return image @ GREY
 
 
-def mix(a: Image, b: Image, weight: Image | float) -> Image:
+def mix(a: Image, b: Image | np.float32, weight: Image | float) -> Image:
     if isinstance(weight, np.ndarray) and weight.ndim == 2 and a.ndim != 2:
         weight = weight[..., None]
     return a + (b - a) * weight
@@ -48,7 +53,7 @@ def mix(a: Image, b: Image, weight: Image | float) -> Image:
 
 def ramp(values: Image, low: float, high: float) -> Image:
     x = np.clip((values - low) / (high - low), 0, 1)
-    return (x * x * (3 - 2 * x)).astype(np.float32)
+    return floats(x * x * (3 - 2 * x))
 
 
 def fractal(height: int, width: int, rng: np.random.Generator, cell: float = 0.25, octaves: int = 4) -> Image:
@@ -59,7 +64,7 @@ def fractal(height: int, width: int, rng: np.random.Generator, cell: float = 0.2
         grid = rng.random((int(height / size) + 2, int(width / size) + 2), dtype=np.float32)
         total += cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC) * 0.55**octave
         size = max(1.0, size / 2)
-    return ((total - total.min()) / max(float(np.ptp(total)), 1e-6)).astype(np.float32)
+    return floats((total - total.min()) / max(float(np.ptp(total)), 1e-6))
 
 
 def saturate(image: Image, amount: float) -> Image:
@@ -74,7 +79,7 @@ def contrast(image: Image, amount: float, pivot: float = 0.5) -> Image:
 def vignette(image: Image, amount: float) -> Image:
     height, width = image.shape[:2]
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
-    return image * (1 - amount * np.clip(x * x + y * y - 0.3, 0, 1.5) / 1.5)[..., None].astype(np.float32)
+    return image * floats(1 - amount * np.clip(x * x + y * y - 0.3, 0, 1.5) / 1.5)[..., None]
 
 
 def vertical(regions: Regions, top: tuple[float, ...], bottom: tuple[float, ...]) -> Image:
@@ -83,14 +88,14 @@ def vertical(regions: Regions, top: tuple[float, ...], bottom: tuple[float, ...]
     rows = np.flatnonzero(regions.sky.mean(axis=1) > 0.15)
     horizon = max(0.35, (rows.max() + 1) / height if len(rows) else 0.5)
     t = np.clip(np.linspace(0, 1, height, dtype=np.float32) / horizon, 0, 1)[:, None, None]
-    return np.broadcast_to(np.float32(top) * (1 - t) + np.float32(bottom) * t, (height, width, 3)).astype(np.float32)
+    return np.broadcast_to(floats(top) * (1 - t) + floats(bottom) * t, (height, width, 3)).astype(np.float32)
 
 
 def glow(image: Image, lights: Image, colour: Image | tuple[float, ...], amount: float) -> Image:
     """Lights of a colour added with a halo, as a lens would."""
     source = lights[..., None] * np.asarray(colour, np.float32)
     halo = blur(source, 0.02) * 1.2 + blur(source, 0.06) * 1.4
-    return 1 - (1 - np.clip(image, 0, 1)) * (1 - np.clip(amount * (source * 0.9 + halo), 0, 1))
+    return floats(1 - (1 - np.clip(image, 0, 1)) * (1 - np.clip(amount * (source * 0.9 + halo), 0, 1)))
 
 
 def highlights(image: Image, regions: Regions) -> Image:
@@ -111,26 +116,26 @@ def winter(image: Image, regions: Regions, rng: np.random.Generator) -> Image:
     detail = (level - blur(level, 0.04))[..., None]
     upward = ramp(-cv2.Sobel(blur(level, 0.006), cv2.CV_32F, 0, 1, ksize=3), -0.05, 0.5) * ramp(level, 0.15, 0.5)
     snow = np.clip(0.85 * regions.ground + 0.6 * regions.foliage + 0.5 * upward, 0, 0.93) * (1 - regions.sky)
-    cold = saturate(image, 0.45) * np.float32([0.9, 0.98, 1.08]) * 0.9 + 0.06
-    white = np.float32([0.86, 0.9, 0.95]) * (0.88 + 0.14 * ramp(level, 0.1, 0.7))[..., None] + detail * 0.9
+    cold = saturate(image, 0.45) * floats([0.9, 0.98, 1.08]) * 0.9 + 0.06
+    white = floats([0.86, 0.9, 0.95]) * (0.88 + 0.14 * ramp(level, 0.1, 0.7))[..., None] + detail * 0.9
     out = mix(cold, white, snow)
     return sky_of(out, regions, (0.72, 0.75, 0.79), (0.85, 0.87, 0.89), 0.3)
 
 
 def autumn(image: Image, regions: Regions, rng: np.random.Generator) -> Image:
     level = grey(image)[..., None]
-    tint = mix(np.float32([1.75, 0.8, 0.2]), np.float32([1.5, 1.05, 0.25]), ramp(blur(image, 0.03)[..., 1], 0.25, 0.55))
+    tint = mix(floats([1.75, 0.8, 0.2]), floats([1.5, 1.05, 0.25]), ramp(blur(image, 0.03)[..., 1], 0.25, 0.55))
     leaves = np.clip(level * 1.1 + 0.05, 0, 1) * tint
     out = mix(image, leaves, np.clip(regions.foliage * 1.1, 0, 1))
     out = mix(out, leaves * 0.9, regions.ground * 0.35)
-    out = contrast(out, 0.92) * np.float32([1.08, 0.99, 0.84]) + 0.01
+    out = contrast(out, 0.92) * floats([1.08, 0.99, 0.84]) + 0.01
     return sky_of(out, regions, (0.62, 0.7, 0.76), (0.9, 0.86, 0.76), 0.5)
 
 
 def night(image: Image, regions: Regions, rng: np.random.Generator) -> Image:
     lights = highlights(image, regions)
     linear = np.clip(saturate(image, 0.6), 0, 1) ** 2.2
-    dark = np.clip(linear * np.float32([0.085, 0.11, 0.19]), 0, 1) ** (1 / 2.2) * 0.95 + np.float32([0.0, 0.004, 0.02])
+    dark = np.clip(linear * floats([0.085, 0.11, 0.19]), 0, 1) ** (1 / 2.2) * 0.95 + floats([0.0, 0.004, 0.02])
     dark = sky_of(dark, regions, (0.02, 0.03, 0.085), (0.08, 0.1, 0.2), 0.12)
     return glow(dark, lights, (1.0, 0.72, 0.36), 0.95)
 
@@ -138,36 +143,36 @@ def night(image: Image, regions: Regions, rng: np.random.Generator) -> Image:
 def golden_hour(image: Image, regions: Regions, rng: np.random.Generator) -> Image:
     level = grey(image)
     lit = ramp(level, 0.2, 0.75)
-    warm = mix(image * np.float32([0.86, 0.72, 0.66]), image * np.float32([1.3, 1.0, 0.62]) + 0.04, lit)
-    warm = mix(warm, np.float32([1.0, 0.78, 0.42]), regions.depth * 0.25)
+    warm = mix(image * floats([0.86, 0.72, 0.66]), image * floats([1.3, 1.0, 0.62]) + 0.04, lit)
+    warm = mix(warm, floats([1.0, 0.78, 0.42]), regions.depth * 0.25)
     warm = sky_of(warm, regions, (0.62, 0.66, 0.72), (1.0, 0.82, 0.5), 0.5)
     return glow(warm, ramp(grey(warm), 0.65, 1.0), (1.0, 0.75, 0.4), 0.14)
 
 
 def sunset(image: Image, regions: Regions, rng: np.random.Generator) -> Image:
-    shade = contrast(image, 1.1, 0.4) * np.float32([0.72, 0.42, 0.42])
-    shade = mix(shade, np.float32([0.95, 0.42, 0.22]), regions.depth * 0.3 + ramp(grey(image), 0.55, 0.95) * 0.35)
+    shade = contrast(image, 1.1, 0.4) * floats([0.72, 0.42, 0.42])
+    shade = mix(shade, floats([0.95, 0.42, 0.22]), regions.depth * 0.3 + ramp(grey(image), 0.55, 0.95) * 0.35)
     out = sky_of(shade, regions, (0.42, 0.16, 0.34), (1.0, 0.45, 0.16), 0.7)
     return vignette(out, 0.3)
 
 
 def rain(image: Image, regions: Regions, rng: np.random.Generator) -> Image:
     height, width = image.shape[:2]
-    dull = contrast(saturate(image, 0.4) * np.float32([0.62, 0.67, 0.72]), 0.9, 0.4)
-    dull = mix(dull, np.float32([0.56, 0.6, 0.64]), regions.depth * 0.4)
+    dull = contrast(saturate(image, 0.4) * floats([0.62, 0.67, 0.72]), 0.9, 0.4)
+    dull = mix(dull, floats([0.56, 0.6, 0.64]), regions.depth * 0.4)
     dull = sky_of(dull, regions, (0.42, 0.46, 0.5), (0.6, 0.63, 0.66), 0.5)
     rows = np.clip(2 * int(height * 0.55) - np.arange(height), 0, height - 1)
     mirror = cv2.blur(dull[rows], (max(1, width // 60), max(1, height // 8)))
     dull = mix(dull, dull * 0.35 + mirror * 0.75, regions.ground * 0.8)
     streaks = (rng.random((height, width)) > 0.985).astype(np.float32)
-    slant = cv2.warpAffine(np.eye(9, dtype=np.float32), np.float32([[0.3, 0, 3], [0, 1, 0]]), (9, 9))
-    return dull + cv2.filter2D(streaks, -1, slant)[..., None] * 0.13
+    slant = cv2.warpAffine(np.eye(9, dtype=np.float32), floats([[0.3, 0.0, 3.0], [0.0, 1.0, 0.0]]), (9, 9))
+    return floats(dull + cv2.filter2D(streaks, -1, slant)[..., None] * 0.13)
 
 
 def fog(image: Image, regions: Regions, rng: np.random.Generator) -> Image:
     thickness = np.clip(0.35 + 0.65 * regions.depth, 0, 1) * 0.95
     pale = contrast(saturate(image, 0.55), 0.8, 0.6) + 0.04
-    return mix(pale, np.float32([0.79, 0.81, 0.83]), thickness)
+    return mix(pale, floats([0.79, 0.81, 0.83]), thickness)
 
 
 def noir(image: Image, regions: Regions, rng: np.random.Generator) -> Image:
@@ -179,14 +184,12 @@ def noir(image: Image, regions: Regions, rng: np.random.Generator) -> Image:
 def teal_and_orange(image: Image, regions: Regions, rng: np.random.Generator) -> Image:
     level = grey(image)[..., None]
     warmth = ramp(image[..., 0] - image[..., 2], -0.08, 0.2)[..., None] * 0.6 + ramp(level, 0.45, 0.95) * 0.4
-    toned = level * (np.float32([0.55, 1.02, 1.12]) * (1 - warmth) + np.float32([1.35, 0.92, 0.6]) * warmth)
-    return contrast(mix(saturate(image, 0.8), toned, 0.7), 1.25, 0.42) + np.float32([-0.03, 0.01, 0.03])
+    toned = level * (floats([0.55, 1.02, 1.12]) * (1 - warmth) + floats([1.35, 0.92, 0.6]) * warmth)
+    return contrast(mix(saturate(image, 0.8), toned, 0.7), 1.25, 0.42) + floats([-0.03, 0.01, 0.03])
 
 
 def vintage(image: Image, regions: Regions, rng: np.random.Generator) -> Image:
-    faded = contrast(saturate(image, 0.55), 0.72, 0.55) * np.float32([1.08, 0.98, 0.74]) + np.float32(
-        [0.06, 0.03, 0.05]
-    )
+    faded = contrast(saturate(image, 0.55), 0.72, 0.55) * floats([1.08, 0.98, 0.74]) + floats([0.06, 0.03, 0.05])
     grain = blur(rng.standard_normal(image.shape[:2]).astype(np.float32), 0.004)[..., None]
     return vignette(faded + grain * 0.025, 0.35)
 
@@ -195,11 +198,11 @@ def watercolour(image: Image, regions: Regions, rng: np.random.Generator) -> Ima
     wash = np.clip(image, 0, 1)
     for _ in range(3):
         wash = cv2.bilateralFilter(wash, 7, 0.18, max(2.0, 0.03 * min(image.shape[:2])))
-    wash = mix(wash, np.round(wash * 6) / 6, 0.55)
+    wash = mix(wash, floats(np.round(wash * 6) / 6), 0.55)
     edges = ramp(np.abs(cv2.Laplacian(blur(grey(wash), 0.008), cv2.CV_32F, ksize=3)), 0.04, 0.3)
-    paper = 0.06 * (fractal(*image.shape[:2], rng, 0.05, 3) - 0.5)[..., None]
+    paper = 0.06 * (fractal(image.shape[0], image.shape[1], rng, 0.05, 3) - 0.5)[..., None]
     light = 1 - (1 - np.clip(saturate(wash, 1.25), 0, 1)) * 0.72
-    return light * (1 - 0.45 * edges[..., None]) + paper
+    return floats(light * (1 - 0.45 * edges[..., None]) + paper)
 
 
 def oil(image: Image, regions: Regions, rng: np.random.Generator) -> Image:
@@ -212,8 +215,8 @@ def oil(image: Image, regions: Regions, rng: np.random.Generator) -> Image:
     picked = np.take_along_axis(sums, chosen[None, ..., None], axis=0)[0]
     painted = picked / np.take_along_axis(shares, chosen[None], axis=0)[0][..., None]
     tone = grey(painted)
-    relief = cv2.filter2D(tone, -1, np.float32([[-1, -1, 0], [-1, 0, 1], [0, 1, 1]])) * 0.18
-    return contrast(saturate(painted, 1.4), 1.12) + relief[..., None]
+    relief = cv2.filter2D(tone, -1, floats([[-1, -1, 0], [-1, 0, 1], [0, 1, 1]])) * 0.18
+    return floats(contrast(saturate(painted, 1.4), 1.12) + relief[..., None])
 
 
 def pencil(image: Image, regions: Regions, rng: np.random.Generator) -> Image:
@@ -223,16 +226,16 @@ def pencil(image: Image, regions: Regions, rng: np.random.Generator) -> Image:
     y, x = np.mgrid[:height, :width]
     hatch = 0.5 + 0.5 * np.sin((x + y) * 1.9 + 2 * fractal(height, width, rng, 0.2, 2))
     shade = 1 - (1 - ramp(level, 0.0, 0.6)) * (0.35 + 0.35 * hatch)
-    return (lines * shade * 0.93 + 0.03)[..., None] * np.float32([0.97, 0.96, 0.92])
+    return floats((lines * shade * 0.93 + 0.03)[..., None] * floats([0.97, 0.96, 0.92]))
 
 
 def cyberpunk(image: Image, regions: Regions, rng: np.random.Generator) -> Image:
     lights = highlights(image, regions)
     level = grey(image)[..., None]
     across = np.linspace(0, 1, image.shape[1], dtype=np.float32)[None, :, None]
-    hue = np.float32([1.0, 0.12, 0.75]) * (1 - across) + np.float32([0.05, 0.85, 1.0]) * across
-    dark = np.clip(level, 0, 1) ** 1.4 * (np.float32([0.30, 0.14, 0.55]) * 0.7 + hue * 0.6)
-    dark = sky_of(dark + np.float32([0.02, 0.0, 0.05]), regions, (0.05, 0.02, 0.14), (0.34, 0.06, 0.36), 0.2)
+    hue = floats(floats([1.0, 0.12, 0.75]) * (1 - across) + floats([0.05, 0.85, 1.0]) * across)
+    dark = floats(np.clip(level, 0, 1) ** 1.4 * (floats([0.30, 0.14, 0.55]) * 0.7 + hue * 0.6))
+    dark = sky_of(floats(dark + floats([0.02, 0.0, 0.05])), regions, (0.05, 0.02, 0.14), (0.34, 0.06, 0.36), 0.2)
     return glow(contrast(dark, 1.15, 0.3), lights, hue, 1.1)
 
 

@@ -142,7 +142,7 @@ def autoencoder_loss(
         hue = (error - error.mean(dim=1, keepdim=True)).abs().mean()
         coarse = nn.functional.avg_pool2d(error, 8).abs().mean()
         pull = posterior.kl().mean() / latents[0].numel()
-        total = plain + 0.5 * edges + hue + coarse + 2 * error.square().mean() + 3e-4 * pull
+        total = plain + 0.5 * edges + 3 * hue + coarse + 2 * error.square().mean() + 3e-4 * pull
         return {"loss": total, "mse": error.square().mean().detach(), "kl": pull.detach()}
 
     return loss
@@ -161,7 +161,7 @@ def denoiser_loss(
     rng: np.random.Generator,
     noise: torch.Generator,
 ) -> Callable[[], dict[str, Tensor]]:
-    """The v-prediction loss (Salimans and Ho, 2022); a tenth of the prompts and a twentieth of the sources are dropped."""
+    """The v-prediction loss (Salimans and Ho, 2022), a tenth of prompts and a twentieth of sources dropped."""
     levels = parts.scheduler().alphas_cumprod
     batches = _latent_batches(folder, words, batch, rng)
     unet, text = networks["unet"], networks["text_encoder"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from latensify_server.training.looks import Image, Regions, blur, grey, ramp
+from latensify_server.training.looks import Image, Regions, blur, floats, grey, ramp
 
 VIEWS = ("astronaut.png", "camera.png", "rocket.jpg", "motorcycle_left.png", "china.jpg", "flower.jpg")
 TEXTURES = ("brick.png", "grass.png", "gravel.png")
@@ -28,7 +28,8 @@ def photo(name: str) -> Image:
         spec = find_spec(package)
         path = Path(spec.origin).parent / folder / name if spec and spec.origin else Path()
         if path.is_file():
-            return cv2.imread(str(path), cv2.IMREAD_COLOR)[..., ::-1].astype(np.float32) / 255
+            pixels = np.asarray(cv2.imread(str(path), cv2.IMREAD_COLOR))
+            return floats(floats(pixels)[..., ::-1] / 255)
     raise FileNotFoundError(f"The training photograph {name} is missing: pip install scikit-image scikit-learn.")
 
 
@@ -71,18 +72,20 @@ def crop(image: Image, width: int, height: int, rng: np.random.Generator) -> Ima
     largest = min(rows / height, columns / width)
     scale = np.exp(rng.uniform(np.log(min(0.55, largest)), np.log(largest))) * 0.98
     turn = np.deg2rad(rng.uniform(-6, 6)) if rng.random() < 0.4 else 0.0
-    matrix = np.float32([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) * scale
+    matrix = floats([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) * scale
     matrix[:, 0] *= rng.choice([-1, 1])
-    half = scale * np.float32([width, height]) / 2
+    half = scale * floats([width, height]) / 2
     centre = rng.uniform(
         np.minimum(half, [columns / 2, rows / 2]),
-        np.maximum(np.float32([columns, rows]) - half, [columns / 2, rows / 2]),
+        np.maximum(floats([columns, rows]) - half, [columns / 2, rows / 2]),
     )
-    offset = centre - matrix @ np.float32([width, height]) / 2
+    offset = centre - matrix @ floats([width, height]) / 2
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     soft = blur(image, 0.35 * scale / min(rows, columns)) if scale > 1.3 else image
-    return cv2.warpAffine(
-        soft, np.column_stack([matrix, offset]), (width, height), flags=flags, borderMode=cv2.BORDER_REFLECT_101
+    return floats(
+        cv2.warpAffine(
+            soft, np.column_stack([matrix, offset]), (width, height), flags=flags, borderMode=cv2.BORDER_REFLECT_101
+        )
     )
 
 
@@ -98,7 +101,7 @@ def jitter(image: Image, rng: np.random.Generator) -> Image:
         out = mix_back(out, cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), rng)
     if rng.random() < 0.2:
         out = blur(out, rng.uniform(0.002, 0.01))
-    return np.clip(0.5 + (out - 0.5) * np.exp(rng.normal(0, 0.12)), 0, 1).astype(np.float32)
+    return floats(np.clip(0.5 + (out - 0.5) * np.exp(rng.normal(0, 0.12)), 0, 1))
 
 
 def mix_back(plain: Image, changed: Image, rng: np.random.Generator) -> Image:

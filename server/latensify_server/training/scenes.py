@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from latensify_server.training import photos
-from latensify_server.training.looks import Image, Regions, blur, fractal, mix, ramp
+from latensify_server.training.looks import Image, Regions, blur, floats, fractal, mix, ramp
 
 COLOURS: dict[str, tuple[float, float, float]] = {
     "red": (0.8, 0.1, 0.09),
@@ -116,7 +117,7 @@ def draw(scene: Scene, width: int, height: int) -> Picture:
     depth = np.where(below > 0, 0.85 * (1 - ramp(y, horizon / h, 1.0)), 0.9 - 0.1 * outline + 0.1 * (1 - outline))
     ground = below.copy()
     sky_mask = (1 - outline) * (1 - below)
-    masks = []
+    masks: list[Image] = []
     for index, thing in enumerate(scene.things):
         painted, mask, shine = _thing(thing, scene.seed, index, w, h, horizon)
         shadow = blur(np.roll(mask, (int(0.01 * h), int(0.03 * w)), (0, 1)), 0.015) * below * 0.35
@@ -126,12 +127,11 @@ def draw(scene: Scene, width: int, height: int) -> Picture:
         depth = depth * (1 - mask) + (0.8 - 0.7 * thing.near) * mask
         ground, sky_mask = ground * (1 - mask), sky_mask * (1 - mask)
     image = (
-        image * np.float32([1.03, 1.0, 0.96])
-        + (fractal(h, w, stream(scene.seed, "light"), 0.6, 2)[..., None] - 0.5) * 0.12
+        image * floats([1.03, 1.0, 0.96]) + (fractal(h, w, stream(scene.seed, "light"), 0.6, 2)[..., None] - 0.5) * 0.12
     )
 
     def small(a: Image) -> Image:
-        return np.clip(cv2.resize(a.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA), 0, 1)
+        return floats(np.clip(cv2.resize(a.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA), 0, 1))
 
     done = small(image)
     foliage = photos.foliage_of(done) * (1 - small(sky_mask))
@@ -142,15 +142,20 @@ def draw(scene: Scene, width: int, height: int) -> Picture:
     )
 
 
+def pixels(points: ArrayLike) -> NDArray[np.int32]:
+    """Points as OpenCV draws them: whole pixels, rounded towards zero."""
+    return np.asarray(points).astype(np.int32)
+
+
 def _sky(scene: Scene, w: int, h: int) -> Image:
     rng = stream(scene.seed, "sky")
     t = np.linspace(0, 1, h, dtype=np.float32)[:, None, None]
-    top = np.float32([0.25, 0.45, 0.8]) + rng.uniform(-0.1, 0.12, 3).astype(np.float32)
-    sky = np.broadcast_to(top * (1 - t) + np.float32([0.8, 0.87, 0.93]) * t, (h, w, 3))
+    top = floats([0.25, 0.45, 0.8]) + rng.uniform(-0.1, 0.12, 3).astype(np.float32)
+    sky = np.broadcast_to(top * (1 - t) + floats([0.8, 0.87, 0.93]) * t, (h, w, 3))
     if not scene.clouds:
         return sky.astype(np.float32)
     puffs = ramp(fractal(h, w, stream(scene.seed, "clouds shape"), rng.uniform(0.2, 0.6), 5), 0.45, 0.75)
-    return mix(sky, np.float32([0.92, 0.93, 0.95]), puffs * 0.9)
+    return mix(sky, floats([0.92, 0.93, 0.95]), puffs * 0.9)
 
 
 def _skyline(scene: Scene, w: int, h: int, horizon: int) -> tuple[Image, Image, Image]:
@@ -171,10 +176,10 @@ def _skyline(scene: Scene, w: int, h: int, horizon: int) -> tuple[Image, Image, 
     outline[:] = np.clip(np.arange(h)[:, None] - top[None], 0, 1)
     base = {"hills": (0.3, 0.48, 0.22), "mountains": (0.45, 0.47, 0.5), "forest": (0.14, 0.32, 0.12)}[scene.skyline]
     grain = fractal(h, w, rng, 0.08, 5)[..., None]
-    colour[:] = np.float32(base) * (0.55 + 0.9 * grain)
+    colour[:] = floats(base) * (0.55 + 0.9 * grain)
     if rng.random() < 0.4:
         cloth = photos.texture(w // 2, h // 2, rng)
-        colour[:] = mix(colour, cv2.resize(cloth, (w, h)) * np.float32(base) * 2.2, 0.7)
+        colour[:] = mix(colour, cv2.resize(cloth, (w, h)) * floats(base) * 2.2, 0.7)
     return colour, outline, lights
 
 
@@ -191,7 +196,7 @@ def _buildings(
             _facade(colour[box], lights[box], rng)
             outline[box] = 1
             if not tall and rng.random() < 0.8:
-                roof = np.int32([[left - 2, top], [left + wide + 2, top], [left + wide // 2, top - wide // 3]])
+                roof = pixels([[left - 2, top], [left + wide + 2, top], [left + wide // 2, top - wide // 3]])
                 cv2.fillPoly(colour, [roof], rng.uniform((0.3, 0.12, 0.1), (0.6, 0.3, 0.25)).tolist())
                 cv2.fillPoly(outline, [roof], 1.0)
         left += wide + int(rng.choice([0, 0, 0.02, 0.06]) * w)
@@ -205,7 +210,7 @@ def _facade(colour: Image, lights: Image, rng: np.random.Generator) -> None:
     if rng.random() < 0.35:
         colour[:] = mix(colour, cv2.resize(photos.texture(64, 64, rng), (w, h)), 0.6)
     pitch_x, pitch_y = int(rng.integers(10, 26)), int(rng.integers(12, 30))
-    tint = np.float32(rng.uniform(0.08, 0.45)) * np.float32([0.85, 0.95, 1.1])
+    tint = np.float32(rng.uniform(0.08, 0.45)) * floats([0.85, 0.95, 1.1])
     for y in range(pitch_y // 3, h - pitch_y // 2, pitch_y):
         for x in range(pitch_x // 3, w - pitch_x // 2, pitch_x):
             pane = slice(y, y + int(pitch_y * 0.6)), slice(x, x + int(pitch_x * 0.6))
@@ -223,9 +228,9 @@ def _ground(scene: Scene, w: int, h: int, horizon: int) -> Image:
         "water": (0.2, 0.38, 0.5),
         "pavement": (0.58, 0.56, 0.54),
     }[scene.ground]
-    flat = np.float32(base) * (0.75 + 0.5 * fractal(256, 256, rng, 0.1, 5)[..., None]) * rng.uniform(0.75, 1.2)
+    flat = floats(floats(base) * (0.75 + 0.5 * fractal(256, 256, rng, 0.1, 5)[..., None]) * rng.uniform(0.75, 1.2))
     if rng.random() < 0.5:
-        flat = mix(flat, photos.texture(256, 256, rng) * np.float32(base) * 2.0, 0.6)
+        flat = mix(flat, photos.texture(256, 256, rng) * floats(base) * 2.0, 0.6)
     if scene.ground == "road":
         flat[:, 124:132][np.arange(256) % 40 < 22] = 0.85
         flat[:, :46] = flat[:, -46:] = (0.55, 0.54, 0.52) if rng.random() < 0.5 else (0.3, 0.45, 0.2)
@@ -233,17 +238,19 @@ def _ground(scene: Scene, w: int, h: int, horizon: int) -> Image:
         flat[::24] *= 0.7
         flat[:, ::24] *= 0.7
     if scene.ground == "water":
-        flat = (
-            np.repeat(np.repeat(flat[::4], 4, axis=0), 1, axis=1) * 0.7
-            + fractal(256, 256, rng, 0.03, 2)[..., None] * 0.15
-        )
+        flat = np.repeat(flat[::4], 4, axis=0) * 0.7 + fractal(256, 256, rng, 0.03, 2)[..., None] * 0.15
     far = rng.uniform(0.3, 0.7)
     shift = rng.uniform(-0.2, 0.2) * w
-    corners = np.float32(
-        [[w * far / 2 + shift, horizon], [w * (1 - far / 2) + shift, horizon], [w * 1.5, h], [-w * 0.5, h]]
+    corners = floats(
+        [
+            [w * far / 2 + shift, horizon],
+            [w * (1 - far / 2) + shift, horizon],
+            [w * 1.5, float(h)],
+            [-w * 0.5, float(h)],
+        ]
     )
-    matrix = cv2.getPerspectiveTransform(np.float32([[0, 0], [255, 0], [255, 255], [0, 255]]), corners)
-    return cv2.warpPerspective(flat.astype(np.float32), matrix, (w, h), borderMode=cv2.BORDER_REFLECT_101)
+    matrix = cv2.getPerspectiveTransform(floats([[0, 0], [255, 0], [255, 255], [0, 255]]), corners)
+    return floats(cv2.warpPerspective(flat, matrix, (w, h), borderMode=cv2.BORDER_REFLECT_101))
 
 
 def _thing(thing: Thing, seed: int, index: int, w: int, h: int, horizon: int) -> tuple[Image, Image, Image]:
@@ -251,18 +258,18 @@ def _thing(thing: Thing, seed: int, index: int, w: int, h: int, horizon: int) ->
     foot = int(horizon + (h - horizon) * (0.12 + 0.75 * thing.near))
     size = max(10.0, (0.12 + 0.42 * thing.near) * h * {"house": 1.3, "tree": 1.3, "bus": 1.1}.get(thing.kind, 0.85))
     canvas, mask, lights = np.zeros((h, w, 3), np.float32), np.zeros((h, w), np.float32), np.zeros((h, w), np.float32)
-    main = np.float32(COLOURS[thing.colour])
+    main = floats(COLOURS[thing.colour])
     for shape, colour, points, shines in _parts(thing.kind, main):
-        at = np.float32(points) * size + [thing.across * w, foot]
+        at = floats(points) * size + [thing.across * w, foot]
         if shape == "disc":
             centre, radius = at[0], abs(points[1][0]) * size
-            cv2.circle(canvas, tuple(np.int32(centre)), int(radius), colour, -1, cv2.LINE_AA)
-            cv2.circle(mask, tuple(np.int32(centre)), int(radius), 1.0, -1)
-            cv2.circle(lights, tuple(np.int32(centre)), int(radius), float(shines), -1)
+            cv2.circle(canvas, pixels(centre).tolist(), int(radius), colour, -1, cv2.LINE_AA)
+            cv2.circle(mask, pixels(centre).tolist(), int(radius), 1.0, -1)
+            cv2.circle(lights, pixels(centre).tolist(), int(radius), float(shines), -1)
         else:
-            cv2.fillPoly(canvas, [np.int32(at)], colour, cv2.LINE_AA)
-            cv2.fillPoly(mask, [np.int32(at)], 1.0)
-            cv2.fillPoly(lights, [np.int32(at)], float(shines))
+            cv2.fillPoly(canvas, [pixels(at)], colour, cv2.LINE_AA)
+            cv2.fillPoly(mask, [pixels(at)], 1.0)
+            cv2.fillPoly(lights, [pixels(at)], float(shines))
     rows = np.linspace(0, 1, h, dtype=np.float32)[:, None, None]
     shade = 1.15 - 0.4 * ramp(rows, (foot - size * 0.6) / h, foot / h)
     grain = fractal(h, w, stream(seed, f"grain {index}"), 0.06, 3)[..., None]

@@ -20,11 +20,12 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderKL
 from torch import nn
+from transformers import CLIPTokenizer
 
 from latensify_server.training import data, loops, parts, shards
 from latensify_server.training.scenes import stream
 
-VAE_SHARE = 0.23
+VAE_SHARE = 0.285
 FIRST_SHARDS = 4
 STANDS_IN = (
     "Weights of the `tiny` model of Latensify, trained by `python -m latensify_server.training.tiny`. Apache-2.0.\n"
@@ -96,7 +97,7 @@ def _autoencoder(out: Path, budget: loops.Budget, seed: int) -> tuple[Autoencode
     return vae, scale
 
 
-def _denoiser(out: Path, scale: float, budget: loops.Budget, seed: int) -> tuple[nn.ModuleDict, parts.CLIPTokenizer]:
+def _denoiser(out: Path, scale: float, budget: loops.Budget, seed: int) -> tuple[nn.ModuleDict, CLIPTokenizer]:
     """The averaged denoiser and text encoder, and the tokenizer."""
     torch.manual_seed(seed + 1)
     words = parts.tokenizer(data.captions(seed))
@@ -109,7 +110,7 @@ def _denoiser(out: Path, scale: float, budget: loops.Budget, seed: int) -> tuple
     return ema, words
 
 
-def export(out: Path, vae: AutoencoderKL, ema: nn.ModuleDict, words: parts.CLIPTokenizer) -> Path:
+def export(out: Path, vae: AutoencoderKL, ema: nn.ModuleDict, words: CLIPTokenizer) -> Path:
     """Write the model folder from trained parts; a model card beside it (`out`/README.md) goes in with it."""
     card = out / "README.md"
     parts.save(

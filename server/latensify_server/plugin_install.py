@@ -30,7 +30,7 @@ def built() -> Path:
 def default_folder() -> Path:
     """/usr/OFX/Plugins when this user may write there, else ~/OFX/Plugins."""
     nearest = next(folder for folder in (SYSTEM_FOLDER, *SYSTEM_FOLDER.parents) if folder.exists())
-    return SYSTEM_FOLDER if os.access(nearest, os.W_OK) else Path.home() / "OFX" / "Plugins"
+    return SYSTEM_FOLDER if os.access(nearest, os.W_OK, effective_ids=True) else Path.home() / "OFX" / "Plugins"
 
 
 def record() -> Path:

@@ -70,9 +70,6 @@ def _run(args: Sequence[str] | None) -> int:
         return _failed(str(error), error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         return _failed("Stopped.", INTERRUPTED)
-    except BrokenPipeError:  # `latensify effects | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except ModuleNotFoundError as error:
         if error.name not in EXTRAS:
             return _unexpected(error)

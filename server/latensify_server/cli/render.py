@@ -17,7 +17,7 @@ import xxhash
 
 from latensify_bridge import __version__
 from latensify_bridge.client import Session, connect
-from latensify_bridge.effects import EFFECTS, ColourSpace, MaskSource, Panel
+from latensify_bridge.effects import EFFECTS, ColourSpace, MaskSource, Panel, effect_named
 from latensify_bridge.errors import BadRequest
 from latensify_server.cli.exit_codes import EPILOG
 from latensify_server.cli.options import EffectCommand, checked, from_file
@@ -90,7 +90,15 @@ def _command(effect: str) -> EffectCommand:
     return EffectCommand(effect, _own(), callback=run, help=doc, epilog=EPILOG)
 
 
-@click.group(epilog=EPILOG, commands={effect: _command(effect) for effect in EFFECTS})
+class _Effects(click.Group):
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        effect_named(args[0])  # says which there are
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Effects, epilog=EPILOG, commands={effect: _command(effect) for effect in EFFECTS})
 def render() -> None:
     """Edits image sequences, stills and movies, without a host.
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from latensify_bridge.errors import BadRequest
 
 LIMIT = 1_000_000
-_PART = re.compile(r"(-?\d{1,9})(?:-(-?\d{1,9})(?:[x:](-?\d{1,9}))?)?")
+_PART = re.compile(r"(-?[0-9]{1,9})(?:-(-?[0-9]{1,9})(?:[x:](-?[0-9]{1,9}))?)?")
 
 
 def parse(text: str) -> list[int]:

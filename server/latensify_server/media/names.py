@@ -28,7 +28,7 @@ class Pattern:
 
     def frames(self) -> list[int]:
         """The frame numbers on disk, sorted. Raises BadInput when the folder cannot be read."""
-        numbered = re.compile(re.escape(self.before) + r"(-?\d+)" + re.escape(self.after))
+        numbered = re.compile(re.escape(self.before) + r"(-?[0-9]+)" + re.escape(self.after))
         try:
             names = os.listdir(self.folder)
         except OSError as error:

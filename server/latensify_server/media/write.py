@@ -25,7 +25,7 @@ TEMPORARY = ".latensify-"
 STALE_S = 3600.0
 DEPTHS: dict[str, type[np.generic]] = {"half": np.float16, "float": np.float32, "uint8": np.uint8, "uint16": np.uint16}
 _HELD = {"exr": ("half", "float"), "hdr": ("float",), "png": ("uint8", "uint16"), "dpx": ("uint8", "uint16")}
-_HELD |= {"tif": tuple(DEPTHS), "tiff": tuple(DEPTHS)}
+_HELD |= {"tif": ("float", "uint8", "uint16"), "tiff": ("float", "uint8", "uint16")}
 _LOSSY = ("dwaa", "dwab", "b44", "b44a", "pxr24")
 _CHANNELS = {"jpg": 3, "jpeg": 3, "hdr": 3, "bmp": 4, "png": 4, "dpx": 4, "tga": 4, "webp": 4}
 
@@ -140,11 +140,9 @@ def _nearest(image: Image, kind: str) -> str:
     names = {np.dtype(dtype): name for name, dtype in DEPTHS.items()}
     own = names[image.pixels.dtype]
     held = _held(kind)
-    if own in held:
-        return own
-    if kind in ("exr", "hdr"):
-        return "float" if own == "uint16" or "half" not in held else "half"
-    return "uint16" if "uint16" in held else "uint8"
+    order = {"uint8": ("half", "float"), "uint16": ("float", "uint8"), "half": ("float", "uint16", "uint8")}
+    wanted = (own, *order.get(own, ("half", "uint16", "uint8")))
+    return next(name for name in wanted if name in held)
 
 
 def _converted(image: Image, kind: str, dtype: type[np.generic]) -> Image:

@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+
 from latensify_bridge.effects import ColourSpace
 from latensify_server import colour
 
@@ -48,7 +49,9 @@ def test_display_keeps_order_and_hue() -> None:
     display = colour.to_display(ramp)
     assert (np.diff(display[0, :, 0]) > 0).all()
     shown = colour.decode_srgb(display)
-    np.testing.assert_allclose(shown[..., 1] / np.maximum(shown[..., 0], 1e-9), np.where(ramp[..., 0] > 0, 0.5, 0), atol=1e-4)
+    np.testing.assert_allclose(
+        shown[..., 1] / np.maximum(shown[..., 0], 1e-9), np.where(ramp[..., 0] > 0, 0.5, 0), atol=1e-4
+    )
 
 
 def test_what_is_no_number_becomes_one() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from latensify_bridge.errors import BadInput
+
 from latensify_bridge.effects import Restyle
 from latensify_bridge.frames import Box, Depth
 from latensify_server.diffusion import matte
@@ -60,9 +60,3 @@ def test_sizes_follow_the_render_scale() -> None:
     plate = Plate(1, np.zeros((101, 101, 4), np.float32), disc(20))
     half = matte.matte_of(plate, WindowEdit("restyle", params, (plate,), Depth.FLOAT, 0.5, 1.0))
     np.testing.assert_array_equal(half, matte.grow(disc(20), 4))
-
-
-def test_a_mask_of_another_size_names_the_frame() -> None:
-    plate = Plate(1007, np.zeros((20, 30, 4), np.float32), np.ones((20, 29), np.float32))
-    with pytest.raises(BadInput, match=r"frame 1007 is 29x20; its plate is 30x20"):
-        matte.matte_of(plate, WindowEdit("restyle", Restyle(), (plate,), Depth.FLOAT, 1.0, 1.0))

@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from latensify_bridge.errors import BadInput
 from latensify_bridge.frames import Box
 from latensify_server.engine import Plate, WindowEdit
 
@@ -19,21 +18,16 @@ EDGE = 0.5
 
 
 def matte_of(plate: Plate, work: WindowEdit) -> Matte:
-    """The matte of one plate [height, width] in 0..1, grown and feathered; ones without a mask.
+    """The matte of one plate [height, width] in 0..1, grown and feathered; ones without a mask."""
+    return feather(drawn(plate, work), work.params.mask_feather * work.render_scale)
 
-    Raises BadInput when the mask is of another size.
-    """
-    height, width = plate.pixels.shape[:2]
+
+def drawn(plate: Plate, work: WindowEdit) -> Matte:
+    """The matte before it is feathered: what the mask covers, grown."""
     if plate.mask is None:
-        return np.ones((height, width), np.float32)
-    if plate.mask.shape != (height, width):
-        raise BadInput(
-            f"The matte of frame {plate.number} is {plate.mask.shape[1]}x{plate.mask.shape[0]}; "
-            f"its plate is {width}x{height}: give a matte of the plate's size."
-        )
+        return np.ones(plate.pixels.shape[:2], np.float32)
     mask = np.clip(np.nan_to_num(plate.mask.astype(np.float32), nan=0.0), 0, 1)
-    grown = grow(mask, work.params.mask_grow * work.render_scale)
-    return feather(grown, work.params.mask_feather * work.render_scale)
+    return grow(mask, work.params.mask_grow * work.render_scale)
 
 
 def grow(mask: Matte, pixels: float) -> Matte:
@@ -62,9 +56,7 @@ def box_of(matte: NDArray[np.generic]) -> Box:
     rows, columns = np.flatnonzero(matte.any(axis=1)), np.flatnonzero(matte.any(axis=0))
     if not len(rows):
         return Box(0, 0, 0, 0)
-    return Box(
-        int(columns[0]), int(rows[0]), int(columns[-1] - columns[0] + 1), int(rows[-1] - rows[0] + 1)
-    )
+    return Box(int(columns[0]), int(rows[0]), int(columns[-1] - columns[0] + 1), int(rows[-1] - rows[0] + 1))
 
 
 def _distance_to(region: NDArray[np.bool_]) -> Matte:

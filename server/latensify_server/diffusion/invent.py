@@ -1,0 +1,112 @@
+"""What no frame shows: filled smoothly, then painted by the model from there.
+
+Each hole gets a picture of its own surroundings, so that the model's few pixels are spent where they count. Around the
+hole the model's picture is compared with the plate, and the difference carried smoothly into it: no seam is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+
+from latensify_bridge.effects import Fill, Quality, Remove
+from latensify_bridge.frames import Box
+from latensify_server import colour
+from latensify_server.colour import Image
+from latensify_server.diffusion import pictures, sampling
+from latensify_server.diffusion.fill import Region, smooth_fill
+from latensify_server.diffusion.matte import box_of
+from latensify_server.diffusion.model import Model
+
+LONG_SIDE = {Quality.FINAL: 256, Quality.DRAFT: 160}
+CONTEXT = 0.75
+"""Surroundings on each side of a hole, as a part of its longer side; the model learned holes of up to a third of a picture."""
+
+CONTEXT_PX = 24
+SLIVER_PX = 3.0
+"""A hole nowhere wider than about twice this is filled smoothly: a model would see a fraction of one latent."""
+
+APART_PX = 16
+STILL = 0
+
+
+@dataclass(frozen=True)
+class Painter:
+    """Fills holes with a model under the parameters of Remove. `report` is told 0..1 within each hole, and may raise."""
+
+    model: Model
+    params: Remove
+    report: Callable[[float], None]
+
+    def fill(self, linear: Image, hole: Region) -> Image:
+        """A scene-linear frame [height, width, 3] with its hole filled; nothing else changes."""
+        if not hole.any():
+            return linear
+        filled = linear.copy()
+        for part in _parts(hole):
+            box = _around(part, hole.shape)
+            piece = filled[box.slices]
+            known = ~hole[box.slices]
+            display = colour.to_display(piece)
+            start = smooth_fill(display, known)
+            painted = self._painted(start, known, part[box.slices])
+            inside = part[box.slices]
+            brightest = piece[known].max() if known.any() else 1.0
+            piece[inside] = np.minimum(colour.from_display(painted), brightest)[inside]
+        return filled
+
+    def _painted(self, start: Image, known: Region, hole: Region) -> Image:
+        params = self.params
+        width_px = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 3).max()
+        if params.fill is Fill.CLASSICAL or params.strength == 0 or width_px < SLIVER_PX or not known.any():
+            return start
+        made = self._imagined(start, hole)
+        return made + smooth_fill(start - made, known)
+
+    @torch.no_grad()
+    def _imagined(self, start: Image, hole: Region) -> Image:
+        """The model's picture of a smoothly filled one, at its size."""
+        model, params = self.model, self.params
+        height, width = hole.shape
+        size = pictures.fitted(width, height, 1.0, LONG_SIDE[params.quality], model.multiple)
+        begin = np.clip(pictures.resized(start, size), 0, 1)
+        gap = cv2.resize(hole.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0
+        source = pictures.encode_picture(model, np.where(gap[..., None], np.float32(0.5), begin))
+        mask = torch.from_numpy(gap.astype(np.float32))[None, None].to(model.device, model.dtype)
+        mask = torch.nn.functional.max_pool2d(mask, model.multiple)
+        text = params.text()
+        edited = sampling.edit(
+            model,
+            source,
+            mask,
+            text,
+            params.negative_prompt,
+            params.strength,
+            params.guidance_scale if text != params.negative_prompt else 1.0,
+            pictures.steps_of(params),
+            sampling.noise(source.shape[1:], params.seed, [STILL], model.device, model.dtype),
+            self.report,
+            start=pictures.encode_picture(model, begin),
+        )
+        return cv2.resize(pictures.decode_picture(model, edited), (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+def _parts(hole: Region) -> list[Region]:
+    """A hole's separate parts, largest first; what lies close together is one."""
+    joined = cv2.dilate(hole.astype(np.uint8), np.ones((APART_PX, APART_PX), np.uint8))
+    count, labels = cv2.connectedComponents(joined)
+    parts = [hole & (labels == label) for label in range(1, count)]
+    return sorted(parts, key=lambda part: -int(part.sum()))
+
+
+def _around(part: Region, shape: tuple[int, ...]) -> Box:
+    """The box of a part with its surroundings, inside the frame."""
+    box = box_of(part)
+    margin = CONTEXT_PX + round(CONTEXT * max(box.width, box.height))
+    x0, y0 = max(0, box.x0 - margin), max(0, box.y0 - margin)
+    x1, y1 = min(shape[1], box.x0 + box.width + margin), min(shape[0], box.y0 + box.height + margin)
+    return Box(x0, y0, x1 - x0, y1 - y0)

@@ -18,14 +18,14 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL
+from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import nn
-from transformers import CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTokenizer
 
 from latensify_server.training import data, loops, parts, shards
 from latensify_server.training.scenes import stream
 
-VAE_SHARE = 0.285
+VAE_SHARE = 0.34
 FIRST_SHARDS = 4
 STANDS_IN = (
     "Weights of the `tiny` model of Latensify, trained by `python -m latensify_server.training.tiny`. Apache-2.0.\n"
@@ -59,11 +59,13 @@ def train_tiny(
     folder, first = out / "shards", min(FIRST_SHARDS, sample_shards)
     renderer = _beside(shards.render, (folder, sample_shards, seed))
     _await(renderer, folder, "pixels", first)
-    vae, scale = _autoencoder(out, loops.Budget(vae_steps, minutes * 60 * VAE_SHARE), seed)
+    scale = _autoencoder(out, loops.Budget(vae_steps, minutes * 60 * VAE_SHARE), seed)
     renderer.join()
     _await(_beside(shards.encode, (folder, out / "vae.pt", sample_shards)), folder, "latents", 2 * first)
+    refiner = _beside(refine, (out, loops.Budget(vae_steps, minutes * 60 * (1 - VAE_SHARE)), seed))
     ema, words = _denoiser(out, scale, loops.Budget(steps, minutes * 60 * (1 - VAE_SHARE)), seed)
-    return export(out, vae, ema, words)
+    refiner.join()
+    return export(out, scale, ema, words)
 
 
 def _beside(function: Callable[..., None], arguments: tuple[object, ...]) -> BaseProcess:
@@ -81,20 +83,34 @@ def _await(process: BaseProcess, folder: Path, kind: str, count: int) -> None:
         raise RuntimeError(f"Making the {kind} of the training samples failed; the message stands above.")
 
 
-def _autoencoder(out: Path, budget: loops.Budget, seed: int) -> tuple[AutoencoderKL, float]:
-    """The trained autoencoder with its scaling factor set, and that factor: one over the latents' spread."""
-    networks = nn.ModuleDict({"vae": parts.autoencoder()})
-    vae = networks["vae"]
-    assert isinstance(vae, AutoencoderKL)
-    folder, rng = out / "shards", stream(seed, "crops")
-    batches = shards.crops(folder, 80, 10, rng)
-    noise = torch.Generator().manual_seed(seed)
+def _autoencoder(out: Path, budget: loops.Budget, seed: int) -> float:
+    """Train the autoencoder; its scaling factor, one over the latents' spread."""
+    networks, vae = _vae()
+    folder, noise = out / "shards", torch.Generator().manual_seed(seed)
+    batches = shards.crops(folder, 80, 10, stream(seed, "crops"))
     loops.train(out / "vae.pt", networks, loops.autoencoder_loss(vae, batches, noise), budget, 5e-4)
     vae.eval().requires_grad_(False)
     probe = shards.crops(folder, 96, 12, stream(seed, "scale"))
-    scale = 1 / float(torch.cat([vae.encode(next(probe)).latent_dist.mode() for _ in range(12)]).std())
-    vae.register_to_config(scaling_factor=scale)
-    return vae, scale
+    return 1 / float(torch.cat([vae.encode(next(probe)).latent_dist.mode() for _ in range(12)]).std())
+
+
+def refine(out: Path, budget: loops.Budget, seed: int) -> None:
+    """Train the decoder on, in a process beside the denoiser's, while the encoder stays as the latents need it."""
+    torch.set_num_threads(1)
+    networks, vae = _vae()
+    networks.load_state_dict(torch.load(out / "vae.pt", weights_only=True)["networks"])
+    vae.encoder.requires_grad_(False)
+    vae.quant_conv.requires_grad_(False)
+    batches = shards.crops(out / "shards", 96, 8, stream(seed, "refining crops"))
+    noise = torch.Generator().manual_seed(seed + 3)
+    loops.train(out / "decoder.pt", networks, loops.autoencoder_loss(vae, batches, noise), budget, 5e-4)
+
+
+def _vae() -> tuple[nn.ModuleDict, AutoencoderKL]:
+    networks = nn.ModuleDict({"vae": parts.autoencoder()})
+    vae = networks["vae"]
+    assert isinstance(vae, AutoencoderKL)
+    return networks, vae
 
 
 def _denoiser(out: Path, scale: float, budget: loops.Budget, seed: int) -> tuple[nn.ModuleDict, CLIPTokenizer]:
@@ -110,17 +126,15 @@ def _denoiser(out: Path, scale: float, budget: loops.Budget, seed: int) -> tuple
     return ema, words
 
 
-def export(out: Path, vae: AutoencoderKL, ema: nn.ModuleDict, words: CLIPTokenizer) -> Path:
+def export(out: Path, scale: float, ema: nn.ModuleDict, words: CLIPTokenizer) -> Path:
     """Write the model folder from trained parts; a model card beside it (`out`/README.md) goes in with it."""
+    networks, vae = _vae()
+    networks.load_state_dict(torch.load(out / "decoder.pt", weights_only=True)["networks"])
+    vae.register_to_config(scaling_factor=scale)
+    unet, text = ema["unet"], ema["text_encoder"]
+    assert isinstance(unet, UNet2DConditionModel) and isinstance(text, CLIPTextModel)
     card = out / "README.md"
-    parts.save(
-        out / "model",
-        vae,
-        ema["unet"],
-        ema["text_encoder"],
-        words,  # type: ignore[arg-type]
-        card.read_text() if card.is_file() else STANDS_IN,
-    )
+    parts.save(out / "model", vae, unet, text, words, card.read_text() if card.is_file() else STANDS_IN)
     return out / "model"
 
 

@@ -1,7 +1,7 @@
 """Colour: the plate's space to scene-linear Rec.709 and back, and the display-referred picture that a model sees.
 
-The spaces are those of OpenColorIO's built-in studio config, pinned by name so that a newer OpenColorIO changes no pixel.
-Everything here is float32, works on [height, width, 3], and lets negative values and values above 1.0 through.
+The spaces are those of OpenColorIO's built-in studio config, pinned by name so that a newer OpenColorIO changes no
+pixel. Everything here is float32, works on [height, width, 3], and lets negative values and values above 1.0 through.
 """
 
 from __future__ import annotations
@@ -104,16 +104,18 @@ def decode_srgb(encoded: Image) -> Image:
     return np.copysign(curve, encoded).astype(np.float32)
 
 
-_START = encode_srgb(KNEE)
-_REST = 1 - _START
+_START = np.float32(1.055 * 0.8 ** (1 / 2.4) - 0.055)
+_REST = np.float32(1) - _START
 
 
 def _fold(encoded: Image) -> Image:
     """Encoded values from the knee to infinity onto the knee to 1, with no kink at the knee."""
     over = (encoded - _START) / _REST
-    return (_START + _REST * over / (1 + over)).astype(np.float32)
+    folded: Image = (_START + _REST * over / (1 + over)).astype(np.float32)
+    return folded
 
 
 def _unfold(encoded: Image) -> Image:
     over = (encoded - _START) / _REST
-    return (_START + _REST * over / np.maximum(1 - over, 1e-6)).astype(np.float32)
+    unfolded: Image = (_START + _REST * over / np.maximum(1 - over, 1e-6)).astype(np.float32)
+    return unfolded

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+
 from latensify_bridge.effects import ColourSpace, effect_named, parse
 from latensify_bridge.frames import Depth, Edited, Pixels
 from latensify_server.engine import Plate, WindowEdit
@@ -32,7 +33,7 @@ def random_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def edit(random_models: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Edit]:
+def edit(random_models: Path, monkeypatch: pytest.MonkeyPatch) -> Edit:
     """Edits plates with the random model: `edit("restyle", plates, prompt="fog", depth=Depth.HALF)`."""
     from latensify_server.diffusion.engine import DiffusionEngine
 
@@ -50,7 +51,7 @@ def edit(random_models: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Edit]
         checked = parse(effect_named(effect), given)
         return engine.edit(WindowEdit(effect, checked, plates, depth, 1.0, 1.0), progress)
 
-    yield run
+    return run
 
 
 def rgba(rgb: Pixels) -> Pixels:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from skimage import data
+
 from latensify_bridge.frames import Pixels
 from latensify_server import colour
 from latensify_server.engine import Plate
-from skimage import data
 
 from .conftest import rgba
 

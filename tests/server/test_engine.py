@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from latensify_bridge.errors import BadInput, ModelMissing, OutOfMemory, UnknownEffect
 
 from .conftest import Edit, hdr_plates
@@ -49,6 +50,7 @@ def test_an_unknown_effect_is_refused(edit: Edit) -> None:
 
 def test_a_full_memory_says_what_to_do(edit: Edit, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
+
     from latensify_server.diffusion import restyle
 
     def full(*_: object) -> None:

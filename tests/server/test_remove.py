@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from latensify_bridge.composite import composite
 from latensify_bridge.errors import Cancelled
 from latensify_server import colour

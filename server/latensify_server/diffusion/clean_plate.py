@@ -1,8 +1,8 @@
 """The clean plate: what other frames of a window show behind a matte, brought in at full resolution in linear light.
 
-Frames are tried nearest first, in a fixed order. One that does not match around the hole (parallax, a cut, another focus) is
-left out; its exposure is matched; where several show a pixel, one far from their median is not believed (Granados et al.,
-"Background Inpainting for Videos with Dynamic Objects and a Free-moving Camera", 2012, in spirit).
+Frames are tried nearest first, in a fixed order. One that does not match around the hole (parallax, a cut, another
+focus) is left out; its exposure is matched; where several show a pixel, one far from their median is not believed
+(after Granados et al., "Background Inpainting for Videos with Dynamic Objects and a Free-moving Camera", 2012).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ MATCHED = (0.5, 2.0)
 
 @dataclass(frozen=True)
 class Shot:
-    """The frames of a window, scene-linear [height, width, 3]; where each is to be filled, and where it shows the background."""
+    """The frames of a window, scene-linear [height, width, 3]; where each is to be filled; where it is background."""
 
     linear: tuple[Image, ...]
     holes: tuple[Region, ...]
@@ -111,7 +111,7 @@ def clean_plate(shot: Shot, target: int) -> tuple[Image, Region]:
 
 
 def bring(shot: Shot, source: int, target: int, box: Box, pixels: Image, shows: Region) -> Brought | None:
-    """`pixels` of the source frame, where it `shows` the background, in a box of the target; None if they do not match."""
+    """`pixels` of the source frame, where it `shows` background, in a box of the target; None if they do not match."""
     matrix = shot.between(source, target)
     if matrix is None:
         return None
@@ -153,7 +153,8 @@ def _exposure(brought: Image, own: Image) -> NDArray[np.float32]:
         for channel in range(3)
         for lit in [(brought[:, channel] > 0.01) & (own[:, channel] > 0.01)]
     ]
-    return np.clip(gains, *MATCHED).astype(np.float32)
+    clipped: NDArray[np.float32] = np.clip(gains, *MATCHED).astype(np.float32)
+    return clipped
 
 
 def _sampled(pixels: Image, shows: Region, grid: Image) -> tuple[Image, Region]:
@@ -163,7 +164,8 @@ def _sampled(pixels: Image, shows: Region, grid: Image) -> tuple[Image, Region]:
     slack = np.abs(near) * 0.25 + 0.02  # a cubic overshoots beside highlights; that much of it sharpens
     solid = cv2.erode(shows.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=0)
     valid = cv2.remap(solid * np.uint8(255), grid, None, cv2.INTER_LINEAR, borderValue=0) >= 254
-    return np.clip(sharp, near - slack, near + slack), valid
+    bounded: Image = np.clip(sharp, near - slack, near + slack)
+    return bounded, valid
 
 
 def _grid(matrix: Matrix, box: Box, flow: Image | None = None) -> Image:
@@ -172,7 +174,8 @@ def _grid(matrix: Matrix, box: Box, flow: Image | None = None) -> Image:
     places = np.stack([x, y], axis=-1).astype(np.float64)
     if flow is not None:
         places += flow
-    return cv2.perspectiveTransform(places, np.linalg.inv(matrix)).astype(np.float32)
+    there: Image = cv2.perspectiveTransform(places, np.linalg.inv(matrix)).astype(np.float32)
+    return there
 
 
 def around(hole: Region) -> Box:
@@ -188,10 +191,12 @@ def _grey(linear: Image, size: tuple[int, int] | None = None) -> NDArray[np.uint
     """The picture on which motion is found."""
     smaller = linear if size is None else cv2.resize(linear, size, interpolation=cv2.INTER_AREA)
     grey = cv2.cvtColor(np.clip(colour.to_display(smaller), 0, 1), cv2.COLOR_RGB2GRAY)
-    return np.rint(grey * 255).astype(np.uint8)
+    rounded: NDArray[np.uint8] = np.rint(grey * 255).astype(np.uint8)
+    return rounded
 
 
 def _background(hole: Region, size: tuple[int, int]) -> NDArray[np.uint8]:
     """255 where features may be looked for: well outside the hole, since a tracking window is wide."""
     covered = cv2.resize(hole.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0
-    return (1 - cv2.dilate(covered.astype(np.uint8), np.ones((11, 11), np.uint8))) * np.uint8(255)
+    near = cv2.dilate(covered.astype(np.uint8), np.ones((11, 11), np.uint8)) > 0
+    return np.where(near, np.uint8(0), np.uint8(255))

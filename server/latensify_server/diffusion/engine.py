@@ -29,7 +29,7 @@ DTYPES = {
 
 
 class DiffusionEngine:
-    """Keeps the model that it used last. Sets torch and OpenCV, for the whole process, to give the same bits every time."""
+    """Keeps the model it used last. Sets torch and OpenCV, for the whole process, to give the same bits every time."""
 
     def __init__(self) -> None:
         torch.set_num_threads(1)  # see parallel.py
@@ -55,7 +55,8 @@ class DiffusionEngine:
         except torch.OutOfMemoryError:
             torch.cuda.empty_cache()
             raise OutOfMemory(
-                f"The memory of {self.device()} is full; use draft quality, a smaller window, or close what else uses it."
+                f"The memory of {self.device()} is full: use draft quality or a smaller window, "
+                "or close what else fills it."
             ) from None
 
     def _model(self, work: WindowEdit) -> Model:

@@ -30,31 +30,27 @@ def _pull_push(values: Image, weight: Image) -> Image:
         return values / max(float(weight[0, 0]), 1e-12)
     size = ((width + 1) // 2, (height + 1) // 2)
     summed = np.dstack([values, weight])
-    less = cv2.resize(
-        cv2.copyMakeBorder(summed, 0, height % 2, 0, width % 2, cv2.BORDER_REFLECT), size, interpolation=cv2.INTER_AREA
-    )
+    even = cv2.copyMakeBorder(summed, 0, height % 2, 0, width % 2, cv2.BORDER_REFLECT)
+    less = cv2.resize(even, size, interpolation=cv2.INTER_AREA)
     coarse_weight = less[..., -1]
     full = np.minimum(1, coarse_weight * 4)
     ratio = np.divide(full, coarse_weight, out=np.zeros_like(full), where=coarse_weight > 0)
     coarse = _pull_push(less[..., :-1] * ratio[..., None], full)
     up = cv2.resize(coarse, (2 * size[0], 2 * size[1]), interpolation=cv2.INTER_LINEAR)[:height, :width]
-    return values + up.reshape(values.shape) * (1 - weight)[..., None]
-
-
-def patched(values: Image, known: Region, offset: Image) -> Image:
-    """`values` plus a correction known only where `known` holds, carried smoothly into the rest."""
-    return values + smooth_fill(offset, known)
+    pushed: Image = values + up.reshape(values.shape) * (1 - weight)[..., None]
+    return pushed
 
 
 def grain_of(linear: Image, known: Region) -> NDArray[np.float32]:
-    """The standard deviation of a plate's grain for each channel, in sRGB-encoded values, judged by its flattest parts."""
+    """Standard deviation of a plate's grain for each channel, in sRGB-encoded values, judged by its flattest parts."""
     encoded = colour.encode_srgb(linear)
     high = encoded - cv2.GaussianBlur(encoded, (0, 0), 1.5)
     sure = cv2.erode(known.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
     energy = cv2.blur(high * high, (7, 7))[sure]
     if len(energy) < 50:
         return np.zeros(3, np.float32)
-    return np.sqrt(np.quantile(energy, 0.2, axis=0)).astype(np.float32)
+    strength: NDArray[np.float32] = np.sqrt(np.quantile(energy, 0.2, axis=0)).astype(np.float32)
+    return strength
 
 
 def with_grain(linear: Image, where: Image, strength: NDArray[np.float32], seed: int, frame: int) -> Image:

@@ -24,7 +24,7 @@ from latensify_server.diffusion.model import Model
 
 LONG_SIDE = {Quality.FINAL: 256, Quality.DRAFT: 160}
 CONTEXT = 0.75
-"""Surroundings on each side of a hole, as a part of its longer side; the model learned holes of up to a third of a picture."""
+"""Surroundings on each side of a hole, as a part of its longer side; the model learned holes up to a third."""
 
 CONTEXT_PX = 24
 SLIVER_PX = 3.0
@@ -36,7 +36,7 @@ STILL = 0
 
 @dataclass(frozen=True)
 class Painter:
-    """Fills holes with a model under the parameters of Remove. `report` is told 0..1 within each hole, and may raise."""
+    """Fills holes with a model under the parameters of Remove. `report` is told 0..1 within each, and may raise."""
 
     model: Model
     params: Remove
@@ -92,7 +92,7 @@ class Painter:
             self.report,
             start=pictures.encode_picture(model, begin),
         )
-        return cv2.resize(pictures.decode_picture(model, edited), (width, height), interpolation=cv2.INTER_CUBIC)
+        return pictures.resized(pictures.decode_picture(model, edited), (width, height))
 
 
 def _parts(hole: Region) -> list[Region]:

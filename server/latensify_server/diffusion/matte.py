@@ -36,10 +36,12 @@ def grow(mask: Matte, pixels: float) -> Matte:
     if pixels == 0 or not core.any():
         return mask
     if pixels > 0:
-        return np.maximum(mask, np.clip(pixels + 1 - _distance_to(core), 0, 1))
+        larger: Matte = np.maximum(mask, np.clip(pixels + 1 - _distance_to(core), 0, 1))
+        return larger
     if core.all():
         return mask
-    return np.minimum(mask, np.clip(_distance_to(~core) + pixels, 0, 1))
+    smaller: Matte = np.minimum(mask, np.clip(_distance_to(~core) + pixels, 0, 1))
+    return smaller
 
 
 def feather(mask: Matte, pixels: float) -> Matte:
@@ -48,7 +50,8 @@ def feather(mask: Matte, pixels: float) -> Matte:
     if pixels == 0 or not core.any():
         return mask
     fall = np.clip(1 - _distance_to(core) / np.float32(pixels + 1), 0, 1)
-    return np.maximum(mask, fall * fall * (3 - 2 * fall))
+    soft: Matte = np.maximum(mask, fall * fall * (3 - 2 * fall))
+    return soft
 
 
 def box_of(matte: NDArray[np.generic]) -> Box:
@@ -61,4 +64,5 @@ def box_of(matte: NDArray[np.generic]) -> Box:
 
 def _distance_to(region: NDArray[np.bool_]) -> Matte:
     """Pixels from each pixel's centre to the nearest one of the region; 0 inside."""
-    return cv2.distanceTransform((~region).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    distance: Matte = cv2.distanceTransform((~region).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return distance

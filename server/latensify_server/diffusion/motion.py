@@ -1,7 +1,7 @@
 """How the background moves between the frames of a window: homographies, and a flow for what they leave.
 
 Features (Shi and Tomasi, 1994) are tracked there and back (Bouguet's pyramidal Lucas-Kanade) outside the mattes; RANSAC
-with OpenCV's fixed seed keeps those that agree. Matrices map pixels of one picture to pixels of another, x right, y down.
+with OpenCV's fixed seed keeps those that agree. Matrices map pixels of one picture to another's, x right, y down.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ Grey = NDArray[np.uint8]
 Matrix = NDArray[np.float64]
 
 FEATURES = 800
+WINDOW, LEVELS = (21, 21), 4
 BACK_PX = 0.5
 """A track that does not come back within so many pixels is dropped."""
 
@@ -28,14 +29,14 @@ FEWEST = 16
 
 @dataclass(frozen=True)
 class Place:
-    """Where a picture stands: the index of the picture that its stretch of the shot is aligned to, and the homography to it."""
+    """Where a picture stands: the index of the one that its stretch of the shot is aligned to, and the way there."""
 
     root: int
     matrix: Matrix
 
 
 def places(pictures: Sequence[Grey], backgrounds: Sequence[Grey], anchor: int) -> list[Place]:
-    """The place of every picture: aligned to the anchor, or, beyond a cut or what can't be tracked, to the first one there."""
+    """The place of every picture: aligned to the anchor, or, beyond a cut or a lost track, to the first one there."""
     found: dict[int, Place] = {anchor: Place(anchor, np.eye(3))}
     for indices, near in (
         (range(anchor + 1, len(pictures)), -1),
@@ -77,9 +78,8 @@ def _tracked(source: Grey, target: Grey, source_background: Grey, target_backgro
     points = cv2.goodFeaturesToTrack(source, FEATURES, 0.005, 6, mask=source_background)
     if points is None:
         return np.zeros((0, 2, 2), np.float32)
-    window = {"winSize": (21, 21), "maxLevel": 4}
-    there, ok_there, _ = cv2.calcOpticalFlowPyrLK(source, target, points, None, **window)
-    back, ok_back, _ = cv2.calcOpticalFlowPyrLK(target, source, there, None, **window)
+    there, ok_there, _ = cv2.calcOpticalFlowPyrLK(source, target, points, None, winSize=WINDOW, maxLevel=LEVELS)
+    back, ok_back, _ = cv2.calcOpticalFlowPyrLK(target, source, there, None, winSize=WINDOW, maxLevel=LEVELS)
     there, back = there.reshape(-1, 2), back.reshape(-1, 2)
     points = points.reshape(-1, 2)
     kept = (ok_there.ravel() == 1) & (ok_back.ravel() == 1) & (np.abs(back - points).max(axis=1) < BACK_PX)
@@ -108,6 +108,6 @@ def remaining_flow(target: Grey, warped: Grey, trusted: NDArray[np.bool_]) -> ND
     DIS optical flow (Kroeger et al., "Fast Optical Flow using Dense Inverse Search", 2016).
     """
     shown = np.where(trusted, warped, target).astype(np.uint8)
-    dense = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(target, shown, None)
+    dense = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(target, shown, None)
     inner = cv2.erode(trusted.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     return smooth_fill(dense, inner)

@@ -1,7 +1,7 @@
 """Frames side by side: each is worked on by one thread, with one thread inside every operation.
 
-A sum split over several threads has other last bits than one that is not, so torch and OpenCV get one thread each, whatever
-the machine. Frames are independent; a pool of threads over them uses all cores and gives the same bits as a loop.
+A sum split over several threads has other last bits than one that is not, so torch and OpenCV get one thread each,
+whatever the machine. Frames are independent; a pool of threads over them uses all cores and gives the bits of a loop.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def workers(device: torch.device) -> int:
 def each(items: Sequence[Item], work: Callable[[Item, Report], Result], progress: Report, threads: int) -> list[Result]:
     """`work(item, report)` for every item, in their order; `report(0..1)` tells how far an item is.
 
-    `progress(0..1)` is called from the calling thread alone. What it raises stops the work at its next report and comes out of here;
-    so does the first failure of an item.
+    `progress(0..1)` is called from the calling thread alone. What it raises stops the work at its next report and comes
+    out of here; so does the first failure of an item.
     """
     if not items:
         return []

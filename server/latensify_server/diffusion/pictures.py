@@ -18,7 +18,7 @@ def steps_of(params: Edit) -> int:
 
 
 def fitted(width: int, height: int, pixel_aspect: float, long_side: int, multiple: int) -> tuple[int, int]:
-    """Width and height of the model's picture of a plate: square pixels, sides that the model takes, never enlarged but to those."""
+    """Width and height of the model's picture of a plate: square pixels, sides that the model takes, not enlarged."""
     square = width * pixel_aspect
     scale = min(1.0, long_side / max(square, height))
     return _multiple(square * scale, multiple), _multiple(height * scale, multiple)
@@ -31,7 +31,8 @@ def _multiple(length: float, multiple: int) -> int:
 def resized(picture: Image, size: tuple[int, int]) -> Image:
     """A picture [height, width(, c)] at another (width, height): averaged when it shrinks, cubic when it grows."""
     shrinks = size[0] * size[1] < picture.shape[0] * picture.shape[1]
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+    other: Image = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+    return other
 
 
 def encode_picture(model: Model, display: Image) -> Tensor:

@@ -1,8 +1,8 @@
 """Remove: what other frames show behind the matte; for the rest, one invention that the whole window shares.
 
 The hole that no frame shows is painted once, on the middle frame, and carried to the others by the motion of the
-background, so that it stands still where the background does. What is out of that frame's sight is carried from the nearest
-frame that has it, and painted only if none has.
+background, so that it stands still where the background does. What is out of that frame's sight is carried from the
+nearest frame that has it, and painted only if none has.
 """
 
 from __future__ import annotations
@@ -76,8 +76,12 @@ def _invented(
         if params.propagate:
             pixels, missing = _carried(shot, whole, index, pixels, missing)
         base = 0.4 + 0.5 * len(whole) / len(found)
-        painter = Painter(model, params, lambda done, base=base: progress(base + 0.5 / len(found) * done, "painting"))
-        painter.report(0.0)
+
+        def report(done: float, base: float = base) -> None:
+            progress(base + 0.5 / len(found) * done, "painting")
+
+        report(0.0)
+        painter = Painter(model, params, report)
         whole[index] = painter.fill(pixels, missing)
     return [whole[index] for index in range(len(found))]
 
@@ -104,4 +108,5 @@ def _missing_grain(plate: Image, filled: Image, hole: Region, invented: Region) 
     box = plates.around(hole)
     around = grain_of(plate[box.slices], ~hole[box.slices])
     inside = grain_of(filled[box.slices], invented[box.slices])
-    return np.sqrt(np.maximum(around**2 - inside**2, 0))
+    missing: NDArray[np.float32] = np.sqrt(np.maximum(around**2 - inside**2, 0))
+    return missing

@@ -1,9 +1,9 @@
 """Carries an edit made on a small display-referred picture over to the full-resolution HDR plate.
 
-What the autoencoder and the reduction lost is put back. Around every pixel the edit is described as an affine map of the
-source's colours (the guided filter of He, Sun and Tang, 2013, in its fast form, with a 3x3 colour matrix); the plate's
-own residual goes through the same map. So plate detail darkens, greys or vanishes (under snow, say) as the edit does.
-Where a neighbourhood is too flat to tell, the map falls back to the one that fits the whole picture.
+What the autoencoder and the reduction lost is put back. Around every pixel the edit is described as an affine map of
+the source's colours (the guided filter of He, Sun and Tang, 2013, in its fast form, with a 3x3 colour matrix); the
+plate's own residual goes through the same map. So plate detail darkens, greys or vanishes (under snow, say) as the
+edit does. Where a neighbourhood is too flat to tell, the map falls back to the one that fits the whole picture.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def local_map(seen: Image, edited: Image) -> tuple[Image, Image]:
     spread = _mean(products, radius).reshape(*seen.shape[:2], 3, 3) - mean[..., :, None] * mean[..., None, :]
     joint = _mean(crossed, radius).reshape(*seen.shape[:2], 3, 3) - mean_rest[..., :, None] * mean[..., None, :]
     spread += np.eye(3, dtype=np.float32) * FLATNESS**2
-    local = np.linalg.solve(spread, joint.swapaxes(-1, -2)).swapaxes(-1, -2)
+    local: Image = np.linalg.solve(spread, joint.swapaxes(-1, -2)).swapaxes(-1, -2).astype(np.float32)
     matrix = _bounded(local + whole)
     offset = mean_rest + shift + _applied(whole - matrix, mean)
     smooth = _mean(matrix.reshape(*seen.shape[:2], 9), radius).reshape(matrix.shape)
@@ -78,15 +78,18 @@ def _global_map(seen: Image, edited: Image) -> tuple[Image, Image]:
 def _bounded(matrix: Image) -> Image:
     """Matrices whose rows sum to no more than the greatest slope in absolute value."""
     total = np.abs(matrix).sum(axis=-1, keepdims=True)
-    return matrix * np.minimum(1, SLOPE / np.maximum(total, 1e-6))
+    bounded: Image = matrix * np.minimum(1, SLOPE / np.maximum(total, 1e-6)).astype(np.float32)
+    return bounded
 
 
 def _mean(values: Image, radius: int) -> Image:
-    return cv2.blur(values, (2 * radius + 1,) * 2, borderType=cv2.BORDER_REFLECT)
+    mean: Image = cv2.blur(values, (2 * radius + 1, 2 * radius + 1), borderType=cv2.BORDER_REFLECT)
+    return mean
 
 
 def _applied(matrix: Image, values: Image) -> Image:
-    return (matrix @ values[..., None])[..., 0]
+    applied: Image = (matrix @ values[..., None])[..., 0]
+    return applied
 
 
 def _upsampled(matrix: Image, plate: Image) -> Image:

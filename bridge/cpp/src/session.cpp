@@ -1,0 +1,216 @@
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+
+#include "latensify/client.hpp"
+#include "latensify/folders.hpp"
+#include "messages.hpp"
+#include "random_hex.hpp"
+#include "segment_file.hpp"
+#include "socket.hpp"
+
+namespace latensify {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+const int kPollMs = 20;
+const std::chrono::duration<double> kSilence{4};  // a server that is silent for longer is taken for dead
+const double kPingS = 0.2;                        // shorter than an abort may take
+const double kAnswerS = 120;                      // for all but an edit, which has its own limit
+
+std::chrono::duration<double> since(Clock::time_point start) { return Clock::now() - start; }
+
+std::string fileText(const std::string& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+bool isName(const std::string& text, const std::string& prefix) {
+  return text.rfind(prefix, 0) == 0 && text.size() > prefix.size() && text.size() < 100 &&
+         text.find_first_not_of("0123456789abcdef-", prefix.size()) == std::string::npos;
+}
+
+[[noreturn]] void misbehaved(const std::string& sentence) { throw Failure("misbehaved", sentence); }
+
+}  // namespace
+
+struct Answer {
+  Json header;
+  std::vector<Part> parts;
+};
+
+struct Session::Ask {
+  Json message;
+  const char* answer;  // the type expected
+  double timeoutS = kAnswerS;
+  const std::byte* payload = nullptr;
+  std::size_t size = 0;
+};
+
+Session::Session(std::shared_ptr<ZmqContext> context, const std::string& endpoint, const std::string& client,
+                 const std::string& host, const Wait& wait)
+    : endpoint_(endpoint), idPrefix_(randomHex(4)), socket_(std::make_unique<Socket>(std::move(context), endpoint)) {
+  hello(client, host, wait);
+  openSegments();
+}
+
+Session::~Session() = default;
+
+void Session::hello(const std::string& client, const std::string& host, const Wait& wait) {
+  const Answer answer = ask({helloOf(nextId(), client, host), "welcome"}, wait);
+  const std::int64_t protocol = readInteger(answer.header, "protocol");
+  welcome_ = readWelcome(answer.header);
+  if (protocol != kProtocol) {
+    throw Failure("version", "The server " + welcome_.server + " speaks protocol " + std::to_string(protocol) +
+                                 " and " + client + " speaks " + std::to_string(kProtocol) +
+                                 "; install the same Latensify on both sides.");
+  }
+}
+
+// The server proves that it is on this machine by a token in our own folder: nothing it says is used as a path.
+void Session::openSegments() {
+  if (!isName(welcome_.tokenFile, "token-")) return;
+  const std::string folder = sharedFolder();
+  if (fileText(folder + "/" + welcome_.tokenFile) != welcome_.token) return;
+  try {
+    out_ = std::make_unique<SegmentFile>(makePrivate(folder));
+    in_ = std::make_unique<SegmentFile>(folder);
+  } catch (const Failure&) {
+    out_.reset();  // pixels travel inline
+    in_.reset();
+  }
+}
+
+bool Session::room(SegmentFile* segment, std::size_t size) { return segment && segment->reserve(size); }
+
+std::byte* Session::stage(std::size_t size) {
+  if (room(out_.get(), size)) return out_->bytes();
+  staged_.resize(size);
+  return staged_.data();
+}
+
+std::string Session::send(const FrameSpec& spec, const std::function<void(std::byte*)>& fill, const Wait& wait) {
+  if (spec.bytes() > welcome_.maxFrameBytes) {
+    throw Failure("busy", "A frame of " + std::to_string(spec.bytes()) +
+                              " bytes is more than the server takes; start it with a larger --max-frame-mb.");
+  }
+  std::byte* const bytes = stage(spec.bytes());
+  fill(bytes);
+  const std::string name = frameName(spec, bytes);
+  const Json have = {{"type", "have"}, {"id", nextId()}, {"frames", Json::array({name})}};
+  const auto needed = readTexts(ask({have, "need"}, wait).header, "frames");
+  if (std::find(needed.begin(), needed.end(), name) != needed.end()) put(name, spec, wait);
+  return name;
+}
+
+void Session::put(const std::string& name, const FrameSpec& spec, const Wait& wait) {
+  const bool shared = room(out_.get(), spec.bytes());
+  Ask put{putOf(nextId(), name, spec, shared ? segmentOf(out_->name(), spec.bytes()) : Json(nullptr)), "stored"};
+  if (!shared) {
+    put.payload = staged_.data();
+    put.size = spec.bytes();
+  }
+  ask(put, wait);
+}
+
+Edited Session::edit(const EditRequest& request, double timeoutS, const Wait& wait) {
+  const std::size_t whole = Box{0, 0, request.width, request.height}.bytes(request.depth);
+  const std::size_t offered = room(in_.get(), whole) ? whole : 0;
+  const Json output = offered ? segmentOf(in_->name(), offered) : Json(nullptr);
+  Answer answer = ask({submitOf(nextId(), request, output), "result", timeoutS}, wait);
+  return received(request, answer, offered);
+}
+
+Edited Session::received(const EditRequest& request, Answer& answer, std::size_t offered) {
+  const Json& header = answer.header;
+  const Box box = readBox(header);
+  if (readInteger(header, "frame") != request.frame || readText(header, "depth") != depthName(request.depth)) {
+    misbehaved("The server answered with another frame or depth than frame " + std::to_string(request.frame) + ".");
+  }
+  if (box.x0 + box.width > request.width || box.y0 + box.height > request.height) {
+    misbehaved("The server answered with a box that lies outside the frame.");
+  }
+  const std::size_t size = box.bytes(request.depth);
+  const bool shared = header.contains("segment") && !header["segment"].is_null();
+  const std::byte* data = nullptr;
+  if (shared) {
+    if (size > offered) misbehaved("The server answered in a segment that it was not given.");
+    data = in_->bytes();
+  } else {
+    payload_.clear();
+    for (Part& part : answer.parts) payload_.insert(payload_.end(), part.data(), part.data() + part.size());
+    if (payload_.size() != size) misbehaved("The server answered with too few or too many bytes.");
+    data = payload_.data();
+  }
+  return {box, request.depth, data, size, readText(header, "model"), readText(header, "note"),
+          readBool(header, "cached"), readNumber(header, "seconds")};
+}
+
+Answer Session::ask(const Ask& ask, const Wait& wait) {
+  const std::string id = readText(ask.message, "id");
+  broken_ = true;  // until the answer is here: a session given up half-way is not used again
+  socket_->send(encode(ask.message), ask.payload, ask.size);
+  const auto started = Clock::now();
+  auto heard = started;
+  Waiting waiting;
+  while (true) {
+    if (!wait(waiting)) {
+      giveUp(id);
+      throw Failure("cancelled", "Stopped by the user.");
+    }
+    if (since(started).count() > ask.timeoutS) {
+      giveUp(id);
+      throw Failure("timeout", "The edit took longer than " + std::to_string(static_cast<long>(ask.timeoutS)) +
+                                   " s; raise the time limit, or use draft quality or a smaller window.");
+    }
+    if (since(heard) > kSilence) {
+      throw Failure("unreachable", "The server at " + endpoint_ +
+                                       " does not answer; look at its log, or start one: `latensify serve`.");
+    }
+    if (!socket_->poll(kPollMs)) continue;
+    std::vector<Part> parts = socket_->receive();
+    Json header = decode(parts.front().data(), parts.front().size());
+    heard = Clock::now();
+    if (header["id"] != id) continue;  // a late answer to a request given up
+    const std::string type = header["type"];
+    if (type == "progress") {
+      waiting = {readNumber(header, "fraction"), readText(header, "stage"),
+                 static_cast<int>(readInteger(header, "ahead"))};
+    } else if (type == "failure") {
+      broken_ = false;
+      throw Failure(readText(header, "code"), readText(header, "message"));
+    } else if (type == ask.answer) {
+      broken_ = false;
+      parts.erase(parts.begin());
+      return {std::move(header), std::move(parts)};
+    } else {
+      misbehaved("The server answered '" + type + "' where '" + ask.answer + "' was due.");
+    }
+  }
+}
+
+void Session::giveUp(const std::string& id) {
+  try {
+    socket_->send(encode({{"type", "cancel"}, {"id", id}}), nullptr, 0);
+    broken_ = false;  // its late answer is told by its id
+  } catch (const Failure&) {
+  }
+}
+
+bool Session::usable() {
+  if (broken_) return false;
+  try {
+    const Json have = {{"type", "have"}, {"id", nextId()}, {"frames", Json::array()}};
+    ask({have, "need", kPingS}, [](const Waiting&) { return true; });
+  } catch (const Failure&) {
+    broken_ = true;
+  }
+  return !broken_;
+}
+
+std::string Session::nextId() { return idPrefix_ + "-" + std::to_string(++count_); }
+
+}  // namespace latensify

@@ -1,0 +1,132 @@
+#include "start.hpp"
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <thread>
+#include <utility>
+
+#include "latensify/failure.hpp"
+#include "latensify/folders.hpp"
+
+extern char** environ;
+
+namespace latensify {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+const std::chrono::milliseconds kPause{20};
+const std::chrono::seconds kStart{60};  // a server that is started may take this long to answer
+
+class OpenFile {
+ public:
+  OpenFile(const std::string& path, int flags) : file_(open(path.c_str(), flags | O_CLOEXEC, 0600)) {}
+  ~OpenFile() {
+    if (file_ >= 0) close(file_);
+  }
+  OpenFile(const OpenFile&) = delete;
+  OpenFile& operator=(const OpenFile&) = delete;
+  int get() const { return file_; }
+
+ private:
+  int file_;
+};
+
+std::vector<std::string> recordedCommand() {
+  std::ifstream file(configFolder() + "/server.json");
+  const auto record = nlohmann::json::parse(file, nullptr, false);
+  const auto found = record.is_object() ? record.find("command") : record.end();
+  if (record.is_object() && found != record.end() && found->is_array() && !found->empty()) {
+    std::vector<std::string> words;
+    for (const auto& word : *found) {
+      if (word.is_string()) words.push_back(word.get<std::string>());
+    }
+    if (words.size() == found->size()) return words;
+  }
+  throw Failure("unreachable",
+                "No server runs, and how to start one is not recorded; run `latensify plugin install` or "
+                "`latensify serve`.");
+}
+
+void pause(const Wait& wait, const char* stage) {
+  if (!wait({0, stage, 0})) throw Failure("cancelled", "Stopped by the user.");
+  std::this_thread::sleep_for(kPause);
+}
+
+// In a session of its own, so that it outlives the host and gets none of the terminal's signals.
+pid_t spawn(const std::vector<std::string>& words, const OpenFile& log) {
+  std::vector<char*> arguments;
+  for (const std::string& word : words) arguments.push_back(const_cast<char*>(word.c_str()));
+  arguments.push_back(nullptr);
+  posix_spawn_file_actions_t files;
+  posix_spawn_file_actions_init(&files);
+  posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_adddup2(&files, log.get(), 1);
+  posix_spawn_file_actions_adddup2(&files, log.get(), 2);
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID);
+  pid_t child = -1;
+  const int error = posix_spawnp(&child, arguments[0], &files, &attributes, arguments.data(), environ);
+  posix_spawnattr_destroy(&attributes);
+  posix_spawn_file_actions_destroy(&files);
+  if (error != 0) {
+    throw Failure("unreachable", "The server could not be started: " + words[0] + ": " + std::strerror(error) +
+                                     "; run `latensify plugin install` again.");
+  }
+  return child;
+}
+
+std::unique_ptr<Session> running(const Connect& connect) {
+  struct stat found {};
+  if (stat((runtimeFolder() + "/server.sock").c_str(), &found) != 0) return nullptr;
+  try {
+    return connect(autoEndpoint());
+  } catch (const Failure& failure) {
+    if (failure.code() != "unreachable") throw;
+    return nullptr;  // left over by a server that was killed
+  }
+}
+
+std::unique_ptr<Session> started(const Connect& connect, const Wait& wait, const std::string& folder) {
+  const std::string logName = folder + "/server.log";
+  const OpenFile log(logName, O_WRONLY | O_CREAT | O_APPEND);
+  const pid_t child = spawn(recordedCommand(), log);
+  bool ended = false;
+  for (const auto deadline = Clock::now() + kStart; Clock::now() < deadline;) {
+    if (auto session = running(connect)) return session;
+    int status = 0;
+    if (!ended && waitpid(child, &status, WNOHANG) == child) {
+      ended = true;
+      if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+        throw Failure("unreachable", "The server could not be started; see " + logName + ".");
+      }
+    }
+    pause(wait, "starting the server");
+  }
+  throw Failure("unreachable", "The server did not answer within 60 s of its start; see " + logName + ".");
+}
+
+}  // namespace
+
+std::unique_ptr<Session> sessionWithOwnServer(const Connect& connect, const Wait& wait) {
+  if (auto session = running(connect)) return session;
+  recordedCommand();  // told before anything is made
+  const std::string folder = makePrivate(runtimeFolder());
+  const OpenFile lock(folder + "/start.lock", O_RDWR | O_CREAT);
+  while (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) pause(wait, "waiting for the server to start");
+  if (auto session = running(connect)) return session;
+  return started(connect, wait, folder);
+}
+
+}  // namespace latensify

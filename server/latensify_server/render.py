@@ -7,30 +7,23 @@ rendered, in which order, or by whom.
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import msgspec
-import numpy as np
 import xxhash
-from numpy.typing import NDArray
 
 from latensify_bridge import __version__
 from latensify_bridge.client import Session
 from latensify_bridge.effects import Panel, Remove, Restyle, changes_nothing
-from latensify_bridge.errors import BadInput, Cancelled, FrameMissing
-from latensify_bridge.frames import Depth, Edited, frame_name, spec_of
-from latensify_bridge.protocol import Progress, Result, Source
-from latensify_bridge.windows import frames_of
-from latensify_server.media.clip import Clip
+from latensify_bridge.errors import Cancelled, FrameMissing
+from latensify_bridge.frames import Depth, Edited
+from latensify_bridge.protocol import Progress, Result
 from latensify_server.media.image import Image
-from latensify_server.media.matte import Mattes
 from latensify_server.media.output import Output
-from latensify_server.media.pixels import lay, straight
-
-HELD_BYTES = 2**30
+from latensify_server.media.pixels import lay
+from latensify_server.media.shot import Shot
 
 
 class Reporter(Protocol):
@@ -59,101 +52,6 @@ class Job:
     fresh: str = ""
     prime: bool = False
     depth: str | None = None
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A frame of the shot: as stored, and as it travels."""
-
-    image: Image
-    pixels: NDArray[np.float16]
-    mask: NDArray[np.float16] | None
-
-    @property
-    def nbytes(self) -> int:
-        return self.image.pixels.nbytes + self.pixels.nbytes + (0 if self.mask is None else self.mask.nbytes)
-
-
-@dataclass(frozen=True)
-class Named:
-    """A frame of the shot by the content of what travels and of what is stored."""
-
-    source: Source
-    stored: str
-    size: tuple[int, int]
-
-
-class Shot:
-    """The frames of a clip and their mattes, read when needed; the latest of them stay in memory."""
-
-    def __init__(self, plate: Clip, mattes: Mattes, offset: int) -> None:
-        self.plate = plate
-        self.first, self.last = plate.numbers[0], plate.numbers[-1]
-        self._mattes = mattes
-        self._offset = offset
-        self._there = frozenset(plate.numbers)
-        self._loaded: OrderedDict[int, Loaded] = OrderedDict()
-        self._named: dict[int, Named] = {}
-
-    def check(self, frames: Sequence[int]) -> None:
-        """Raises BadInput, naming the first few of `frames` that are not there."""
-        missing = [frame for frame in frames if frame not in self._there]
-        if missing:
-            some = ", ".join(str(frame) for frame in missing[:5]) + (", ..." if len(missing) > 5 else "")
-            raise BadInput(
-                f"{self.plate.name} has frames {self.first}-{self.last} but not {some} "
-                f"({self.plate.files(missing[0])}); render what is missing or change --frames."
-            )
-
-    def window(self, frame: int, edit: Restyle | Remove) -> range:
-        """Every frame that the edit of `frame` needs. Raises BadInput where one is missing."""
-        shift = self._offset
-        found = frames_of(frame + shift, self.first + shift, self.last + shift, edit.window, edit.overlap)
-        needed = range(found.start - shift, found.stop - shift)
-        for number in needed:
-            if number not in self._there:
-                raise BadInput(
-                    f"Frame {number} of {self.plate.name} is missing ({self.plate.files(number)}), and the window of "
-                    f"frame {frame} needs it; render it, or use a smaller --window."
-                )
-        return needed
-
-    def load(self, frame: int) -> Loaded:
-        """Raises BadInput, naming the file, where a plate or matte is missing, damaged or does not fit."""
-        if frame in self._loaded:
-            self._loaded.move_to_end(frame)
-            return self._loaded[frame]
-        image = self.plate.read(frame)
-        loaded = Loaded(image, straight(image), self._mattes.of(frame, image))
-        self._loaded[frame] = loaded
-        while len(self._loaded) > 1 and sum(each.nbytes for each in self._loaded.values()) > HELD_BYTES:
-            self._loaded.popitem(last=False)
-        return loaded
-
-    def named(self, frame: int) -> Named:
-        """What a frame is called, without sending it."""
-        if frame not in self._named:
-            loaded = self.load(frame)
-            mask = None if loaded.mask is None else _name(loaded.mask)
-            source = Source(number=frame + self._offset, pixels=_name(loaded.pixels), mask=mask)
-            height, width = loaded.pixels.shape[:2]
-            self._named[frame] = Named(source, loaded.image.digest(), (width, height))
-        return self._named[frame]
-
-    def sources(self, frame: int, edit: Restyle | Remove) -> list[Named]:
-        """The frames of the windows of `frame`. Raises BadInput where they differ in size."""
-        named = [self.named(number) for number in self.window(frame, edit)]
-        for number, each in zip(self.window(frame, edit), named, strict=True):
-            if each.size != named[0].size:
-                raise BadInput(
-                    f"Frame {number} of {self.plate.name} is {each.size[0]}x{each.size[1]} and others of its shot are "
-                    f"{named[0].size[0]}x{named[0].size[1]}; give every frame of the shot one size."
-                )
-        return named
-
-
-def _name(pixels: NDArray[np.float16]) -> str:
-    return frame_name(spec_of(pixels), np.ascontiguousarray(pixels).data.cast("B"))
 
 
 def frame_key(job: Job, shot: Shot, frame: int) -> str:
@@ -193,17 +91,16 @@ class Renderer:
         self._noted: set[str] = set()
 
     def run(self, output: Output, movie_key: str = "") -> Summary:
-        """Renders all frames into `output`. Raises Cancelled between frames, and any failure of reading or editing."""
+        """Renders all frames into `output`. Raises Cancelled, and any failure of reading, editing or writing."""
         job, began = self._job, time.monotonic()
         summary = Summary(job.effect, output.name)
         same = changes_nothing(job.edit, job.panel)
         if same:
             self._note("Nothing would change (no prompt, strength 0 or mix 0): the frames are copied.")
         for frame in job.frames:
-            if self._cancelled():
-                raise Cancelled("Stopped; --resume goes on from here.")
             self._report.begin(frame)
             started = time.monotonic()
+            self._read(frame)
             key = movie_key or frame_key(job, self._shot, frame)
             if job.resume and output.finished(frame, key):
                 summary.skipped.append(frame)
@@ -215,6 +112,19 @@ class Renderer:
             self._report.done(frame, how, time.monotonic() - started)
         summary.seconds = round(time.monotonic() - began, 3)
         return summary
+
+    def _read(self, frame: int) -> None:
+        """Reads the window of a frame. A large one takes a while, so it is told, and can be stopped."""
+        needed = self._shot.window(frame, self._job.edit)
+        for count, number in enumerate(needed):
+            self._go_on()
+            self._report.step(count / len(needed), "reading", 0)
+            self._shot.named(number)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._cancelled():
+            raise Cancelled("Stopped; --resume goes on from here.")
 
     def _edited(self, frame: int) -> tuple[Image, Result]:
         self._session = self._session or self._connect()
@@ -231,6 +141,7 @@ class Renderer:
         job, shot = self._job, self._shot
         named = shot.sources(frame, job.edit)
         for number in shot.window(frame, job.edit):
+            self._go_on()
             self._send(session, number)
         return session.edit(
             job.effect,

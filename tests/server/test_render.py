@@ -88,6 +88,32 @@ def test_at_once_in_parts_and_backwards_gives_the_same_files(folder: Path, serve
     assert contents(tmp_path / "backwards") == whole
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("effect", ["restyle", "remove"])
+def test_with_the_diffusion_engine_too(
+    effect: str, folder: Path, random_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LATENSIFY_MODELS", str(random_models))
+    plate, mask = str(folder / "plate.%04d.exr"), str(folder / "matte.%04d.exr")
+    words = ["--window", "4", "--overlap", "1", "--num-inference-steps", "2", "--prompt", "fog", "--no-cache"]
+    with local_server(Settings(endpoint="", cache=tmp_path / "results")) as server:
+        for name, lists in {"whole": ["1001-1008"], "parts": ["1006-1008", "1001-1005"], "back": ["1008-1001"]}.items():
+            for frames in lists:
+                out = ["--out", str(tmp_path / name / "o.%04d.exr"), "--frames", frames, "--server", server]
+                assert call("render", effect, "--in", plate, "--mask", mask, *words, *out) == 0
+    whole = contents(tmp_path / "whole")
+    assert len(whole) == 8
+    assert contents(tmp_path / "parts") == whole
+    assert contents(tmp_path / "back") == whole
+    outside = matte(1001)[..., 0] == 0
+    reach = np.pad(~outside, 16)  # the matte, grown and feathered, reaches no further than this
+    near = sum(np.roll(reach, (y, x), (0, 1)) for y in range(-8, 9) for x in range(-8, 9))[16:-16, 16:-16] > 0
+    pixels = read(tmp_path / "whole" / "o.1001.exr")[0]
+    assert pixels[~near].tobytes() == hdr(1001, 4)[~near].tobytes()
+    assert (pixels[~outside] != hdr(1001, 4)[~outside]).any()
+    assert np.isfinite(pixels).all()
+
+
 def test_windows_reach_over_the_shot_and_not_just_the_frames_asked_for(
     folder: Path, server: str, tmp_path: Path
 ) -> None:

@@ -31,8 +31,9 @@ from latensify_server.media.matte import Mattes
 from latensify_server.media.movie_write import Sound
 from latensify_server.media.names import is_movie, pattern
 from latensify_server.media.output import Output, check_movie, movie, movie_finished, pictures
+from latensify_server.media.shot import Shot
 from latensify_server.media.write import DEPTHS
-from latensify_server.render import Job, Renderer, Shot, Summary
+from latensify_server.render import Job, Renderer, Summary
 
 DEFAULT_FPS = 24.0
 

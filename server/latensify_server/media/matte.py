@@ -12,7 +12,7 @@ from latensify_bridge.effects import MaskChannel, MaskSource, Panel
 from latensify_bridge.errors import BadInput
 from latensify_server.media.clip import Clip
 from latensify_server.media.image import Image, as_float
-from latensify_server.media.pixels import LUMINANCE, Float, alpha, canvas, place
+from latensify_server.media.pixels import Float, alpha, canvas, luminance, place
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Mattes:
     def _channel(self, image: Image) -> Float:
         if self.channel_used is MaskChannel.LUMINANCE:
             values = as_float(image.pixels[..., image.colours or (0,)])
-            return values @ LUMINANCE if values.shape[2] == 3 else values[..., 0]
+            return luminance(values) if values.shape[2] == 3 else values[..., 0]
         if image.alpha is None:
             raise BadInput(f"The matte {image.name} has no alpha channel; use --mask-channel luminance.")
         return alpha(image)

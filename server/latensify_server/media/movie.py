@@ -32,11 +32,15 @@ class Movie:
             self._file = av.open(self.name)
             self._stream = self._file.streams.video[0]
             self._stream.thread_type = "AUTO"
-            packets = list(self._file.demux(self._stream))
+            found = [  # of every packet only its time: the file may be larger than memory
+                (packet.pts, packet.is_keyframe)
+                for packet in self._file.demux(self._stream)
+                if packet.pts is not None and not packet.is_discard
+            ]
         except (av.error.FFmpegError, IndexError) as error:
             raise BadInput(f"{path} cannot be read as a movie ({_reason(error)}); write it again.") from None
-        self._times = sorted({packet.pts for packet in packets if packet.pts is not None and not packet.is_discard})
-        self._keys = sorted(packet.pts for packet in packets if packet.is_keyframe and packet.pts is not None)
+        self._times = sorted({time for time, _ in found})
+        self._keys = sorted(time for time, key in found if key)
         if not self._times:
             raise BadInput(f"{path} holds no frames; write it again.")
         self.numbers: Sequence[int] = range(start, start + len(self._times))

@@ -12,7 +12,6 @@ from latensify_bridge.frames import Box, Edited, to_half
 from latensify_server.media.image import LEVELS, Image, Rectangle, Stored, as_float
 
 Float = NDArray[np.float32]
-LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)  # Rec.709
 
 
 def canvas(image: Image) -> Rectangle:
@@ -52,6 +51,13 @@ def straight(image: Image) -> NDArray[np.float16]:
     return to_half(place(np.concatenate([rgb, a], axis=2), image.data, canvas(image)))
 
 
+def luminance(rgb: Float) -> Float:
+    """Rec.709 luminance [height, width] of RGB, summed in the plugin's order, to the bit."""
+    red, green, blue = (np.float32(weight) * rgb[..., index] for index, weight in enumerate((0.2126, 0.7152, 0.0722)))
+    summed: Float = red + green + blue
+    return summed
+
+
 def lay(image: Image, edited: Edited, mix: float) -> Image:
     """The frame with the edit over it. What the matte leaves out keeps its stored bytes, as do other channels."""
     part = _within(image, edited)
@@ -61,7 +67,7 @@ def lay(image: Image, edited: Edited, mix: float) -> Image:
     plate = np.concatenate([colour(local), alpha(local)[..., None]], axis=2)
     rgb = part.rgb.astype(np.float32)
     if len(image.colours) == 1:
-        rgb = np.repeat((rgb @ LUMINANCE)[..., None], 3, axis=2)
+        rgb = np.repeat(luminance(rgb)[..., None], 3, axis=2)
     here = Edited(box=Box(0, 0, part.box.width, part.box.height), rgb=rgb, matte=part.matte)
     laid = to_stored(composite(plate, here, mix, image.premultiplied)[..., : len(image.colours)], region.dtype)
     changed = part.matte.astype(np.float32) * np.float32(mix) > 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -348,6 +350,25 @@ def test_no_server_is_said_once(bundle: Path) -> None:
         host.check()
     assert first.status == second.status == K.kOfxStatFailed and first.seconds < 5
     assert "127.0.0.1:9" in said(first) and not second.messages
+
+
+def test_auto_starts_the_recorded_server(bundle: Path, home: Path) -> None:
+    (home / "config").mkdir(parents=True)
+    serve = [sys.executable, "-m", "latensify_server", "serve", "--auto", "--engine", "fake", "--idle-exit", "2"]
+    (home / "config/server.json").write_text(json.dumps({"command": serve}))
+    with OfxHost(bundle) as host:
+        options: dict[str, Any] = {"params": {**LOOK, "server": "auto"}, "clips": {"Source": Clip(SHOT)}}
+        results = host.render_frames(RESTYLE, "filter", [3, 4, 5], threads=3, **options)
+        host.check()
+    assert all(result.ok for result in results.values()), host.messages
+    log = (home / "run/server.log").read_text()
+    assert log.lower().count("listening") == 1, log  # three renders, one server
+
+
+def test_auto_says_how_to_get_a_server(bundle: Path) -> None:
+    with OfxHost(bundle) as host:
+        result = restyle(host, Server("auto", None, Path())).render(3)  # type: ignore[arg-type]
+    assert result.status == K.kOfxStatFailed and "latensify plugin install" in said(result)
 
 
 def test_killed_server_fails_the_frame_and_a_new_one_serves_the_next(

@@ -16,3 +16,4 @@ endif()
 set(target -target x86_64-linux-gnu.2.28)
 set(CMAKE_C_COMPILER "${zig}" cc ${target})
 set(CMAKE_CXX_COMPILER "${zig}" c++ ${target})
+set(CMAKE_MODULE_LINKER_FLAGS_INIT -s)  # this compiler adds debugging information unasked: 19 MB of it

@@ -50,7 +50,7 @@ std::string encode(const Json& message) {
 
 Json decode(const std::byte* data, std::size_t size) {
   if (size > kLongestHeader) misbehaved("a header of " + std::to_string(size) + " bytes");
-  const auto* const begin = reinterpret_cast<const std::uint8_t*>(data);
+  const auto* const begin = reinterpret_cast<const char*>(data);
   Json message = Json::from_msgpack(begin, begin + size, true, false);
   if (message.is_discarded() || !message.is_object()) misbehaved("a header that is no msgpack map");
   readText(message, "type");

@@ -12,6 +12,7 @@ from latensify_server import colour
 from latensify_server.diffusion import motion
 from latensify_server.diffusion.clean_plate import clean_plate, shot_of
 from latensify_server.diffusion.fill import grain_of, smooth_fill, with_grain
+from latensify_server.diffusion.patches import patch_fill
 
 from .pan import HEIGHT, WIDTH, pan
 
@@ -81,3 +82,22 @@ def test_grain_is_measured_and_added() -> None:
     np.testing.assert_array_equal(grained, with_grain(flat, everywhere.astype(np.float32), strength, 3, 1001))
     assert not np.array_equal(grained, with_grain(flat, everywhere.astype(np.float32), strength, 3, 1002))
     assert grain_of(colour.decode_srgb(flat), everywhere).max() < 1e-4
+
+
+def test_patches_carry_texture_into_a_hole() -> None:
+    y, x = np.mgrid[:80, :96]
+    stripes = np.repeat((0.5 + 0.4 * np.sin((x + y) * 0.8))[..., None], 3, axis=2).astype(np.float32)
+    hole = np.zeros((80, 96), bool)
+    hole[30:52, 36:60] = True
+    filled = patch_fill(np.where(hole[..., None], np.float32(0), stripes), hole)
+    np.testing.assert_array_equal(filled[~hole], stripes[~hole])
+    error = np.mean((filled - stripes)[hole] ** 2)
+    assert error < 0.1 * np.mean((smooth_fill(stripes, ~hole) - stripes)[hole] ** 2)
+    np.testing.assert_array_equal(filled, patch_fill(np.where(hole[..., None], np.float32(0), stripes), hole))
+
+
+def test_patches_without_any_to_take_leave_the_smooth_fill() -> None:
+    picture = np.random.default_rng(2).random((20, 20, 3), dtype=np.float32)
+    hole = np.ones((20, 20), bool)
+    hole[:2] = False
+    np.testing.assert_allclose(patch_fill(picture, hole), smooth_fill(picture, ~hole), atol=1e-6)

@@ -1,4 +1,4 @@
-"""What no frame shows: filled smoothly, then painted by the model from there.
+"""What no frame shows: filled with pieces of its surroundings, then painted by the model from there.
 
 Each hole gets a picture of its own surroundings, so that the model's few pixels are spent where they count. Around the
 hole the model's picture is compared with the plate, and the difference carried smoothly into it: no seam is left.
@@ -21,6 +21,7 @@ from latensify_server.diffusion import pictures, sampling
 from latensify_server.diffusion.fill import Region, smooth_fill
 from latensify_server.diffusion.matte import box_of
 from latensify_server.diffusion.model import Model
+from latensify_server.diffusion.patches import patch_fill
 
 LONG_SIDE = {Quality.FINAL: 256, Quality.DRAFT: 160}
 CONTEXT = 0.75
@@ -52,24 +53,26 @@ class Painter:
             piece = filled[box.slices]
             known = ~hole[box.slices]
             display = colour.to_display(piece)
-            start = smooth_fill(display, known)
-            painted = self._painted(start, known, part[box.slices])
             inside = part[box.slices]
+            painted = self._painted(display, known, inside)
             brightest = piece[known].max() if known.any() else 1.0
             piece[inside] = np.minimum(colour.from_display(painted), brightest)[inside]
         return filled
 
-    def _painted(self, start: Image, known: Region, hole: Region) -> Image:
+    def _painted(self, display: Image, known: Region, hole: Region) -> Image:
         params = self.params
-        width_px = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 3).max()
-        if params.fill is Fill.CLASSICAL or params.strength == 0 or width_px < SLIVER_PX or not known.any():
+        half_width_px = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 3).max()
+        if half_width_px < SLIVER_PX or not known.any():
+            return smooth_fill(display, known)
+        start = patch_fill(display, ~known)
+        if params.fill is Fill.CLASSICAL or params.strength == 0:
             return start
         made = self._imagined(start, hole)
         return made + smooth_fill(start - made, known)
 
     @torch.no_grad()
     def _imagined(self, start: Image, hole: Region) -> Image:
-        """The model's picture of a smoothly filled one, at its size."""
+        """The model's picture of one that is already filled."""
         model, params = self.model, self.params
         height, width = hole.shape
         size = pictures.fitted(width, height, 1.0, LONG_SIDE[params.quality], model.multiple)

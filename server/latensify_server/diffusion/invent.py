@@ -22,6 +22,7 @@ from latensify_server.diffusion.fill import Region, smooth_fill
 from latensify_server.diffusion.matte import box_of
 from latensify_server.diffusion.model import Model
 from latensify_server.diffusion.patches import patch_fill
+from latensify_server.diffusion.transfer import transfer
 
 LONG_SIDE = {Quality.FINAL: 256, Quality.DRAFT: 160}
 CONTEXT = 0.75
@@ -67,12 +68,13 @@ class Painter:
         start = patch_fill(display, ~known)
         if params.fill is Fill.CLASSICAL or params.strength == 0:
             return start
-        made = self._imagined(start, hole)
-        return made + smooth_fill(start - made, known)
+        seen, made = self._imagined(start, hole)
+        painted = colour.to_display(transfer(colour.from_display(start), seen, made, params.detail))
+        return painted + smooth_fill(start - painted, known)
 
     @torch.no_grad()
-    def _imagined(self, start: Image, hole: Region) -> Image:
-        """The model's picture of one that is already filled."""
+    def _imagined(self, start: Image, hole: Region) -> tuple[Image, Image]:
+        """A filled picture at model size as the model sees it, and as it paints it anew."""
         model, params = self.model, self.params
         height, width = hole.shape
         size = pictures.fitted(width, height, 1.0, LONG_SIDE[params.quality], model.multiple)
@@ -81,6 +83,7 @@ class Painter:
         source = pictures.encode_picture(model, np.where(gap[..., None], np.float32(0.5), begin))
         mask = torch.from_numpy(gap.astype(np.float32))[None, None].to(model.device, model.dtype)
         mask = torch.nn.functional.max_pool2d(mask, model.multiple)
+        latents = pictures.encode_picture(model, begin)
         text = params.text()
         edited = sampling.edit(
             model,
@@ -93,9 +96,9 @@ class Painter:
             pictures.steps_of(params),
             sampling.noise(source.shape[1:], params.seed, [STILL], model.device, model.dtype),
             self.report,
-            start=pictures.encode_picture(model, begin),
+            start=latents,
         )
-        return pictures.resized(pictures.decode_picture(model, edited), (width, height))
+        return pictures.decode_picture(model, latents), pictures.decode_picture(model, edited)
 
 
 def _parts(hole: Region) -> list[Region]:

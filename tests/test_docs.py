@@ -83,5 +83,5 @@ def test_every_message_and_field_is_in_the_protocol() -> None:
         name = kind.__name__.lower()
         row = re.search(rf"^\| \w+ \| `{name}` \| (.*)$", text, re.MULTILINE)
         assert row, f"{name} has no row"
-        for field in msgspec.structs.fields(kind):
+        for field in msgspec.structs.fields(kind)[1:]:  # all have an id
             assert field.encode_name in row[1], f"{name}.{field.encode_name}"

@@ -32,8 +32,8 @@ plugin-gcc: setup  ## the same by the system's compiler, for development
 docs: setup  ## what is generated from the declarations
 	$(PYTHON) -m latensify_bridge.generate
 
-clean:  ## everything that was built, but not .venv
-	rm -rf build demo
+clean:  ## what was built, but not .venv, nor the host and the clip that were fetched
+	rm -rf build/plugin build/release build/gcc demo
 
 format: setup
 	$(VENV)/bin/ruff format bridge server tests

@@ -35,14 +35,6 @@ def host() -> MeltHost:
     return ensure()
 
 
-@pytest.fixture(scope="module")
-def bundle() -> Path:
-    """The bundle that `make plugin` leaves; LATENSIFY_BUNDLE names another."""
-    found = Path(os.environ.get("LATENSIFY_BUNDLE", REPOSITORY / "build/plugin/Latensify.ofx.bundle"))
-    assert found.is_dir(), f"{found} is not there: run `make plugin` first"
-    return found
-
-
 @pytest.fixture
 def empty(tmp_path: Path) -> Path:
     folder = tmp_path / "Empty.ofx.bundle"

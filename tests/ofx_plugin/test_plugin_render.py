@@ -222,7 +222,12 @@ def test_luminance_and_source_alpha_can_be_the_matte(bundle: Path, running: Serv
 
 
 def test_box_moves_with_its_keys(bundle: Path, running: Server) -> None:
-    box = {"mask_source": "Box below", "box_x": Animated({1: 0.0, 21: 0.5}), "box_width": 0.1, "box_height": 1.0}
+    box: dict[str, Any] = {
+        "mask_source": "Box below",
+        "box_x": Animated({1: 0.0, 21: 0.5}),
+        "box_width": 0.1,
+        "box_height": 1.0,
+    }
     with OfxHost(bundle) as host:
         image = restyle(host, running, **box).render(11).image
     assert image is not None

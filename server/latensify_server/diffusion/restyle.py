@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 
 from latensify_bridge.effects import Quality, Restyle
 from latensify_bridge.frames import Edited
 from latensify_server import colour
-from latensify_server.colour import Image
 from latensify_server.diffusion import pictures, sampling
 from latensify_server.diffusion.matte import matte_of
 from latensify_server.diffusion.model import Model
 from latensify_server.diffusion.parallel import Report, each, workers
 from latensify_server.diffusion.result import edited_box, nothing_edited
+from latensify_server.diffusion.steady import Pair, steadied
 from latensify_server.diffusion.transfer import transfer
 from latensify_server.engine import Plate, ProgressCall, WindowEdit
 
 LONG_SIDE = {Quality.FINAL: 384, Quality.DRAFT: 256}
 STILL = 0
 """Every frame gets the noise of this one, so that a locked-off shot does not boil."""
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A frame at model size: what the model sees in it, and what it makes of it; display-referred [h, w, 3]."""
-
-    seen: Image
-    edited: Image
 
 
 def restyle(model: Model, work: WindowEdit, progress: ProgressCall) -> list[Edited]:
@@ -44,12 +34,12 @@ def restyle(model: Model, work: WindowEdit, progress: ProgressCall) -> list[Edit
     def finish(index: int, report: Report) -> Edited:
         plate = work.plates[index]
         linear = colour.to_linear(plate.pixels[..., :3], params.colour_space)
-        found = pairs[index]
-        return edited_box(transfer(linear, found.seen, found.edited, params.detail), mattes[index], work)
+        position = concerned.index(index)
+        edited = steadied(pairs, position)
+        return edited_box(transfer(linear, pairs[position].seen, edited, params.detail), mattes[index], work)
 
     threads = workers(model.device)
-    denoised = each(concerned, pair, lambda done: progress(0.9 * done, "denoising"), threads)
-    pairs = dict(zip(concerned, denoised, strict=True))
+    pairs = each(concerned, pair, lambda done: progress(0.9 * done, "denoising"), threads)
     finished = each(concerned, finish, lambda done: progress(0.9 + 0.1 * done, "transferring"), threads)
     results = dict(zip(concerned, finished, strict=True))
     return [results.get(index) or nothing_edited(work) for index in range(len(work.plates))]

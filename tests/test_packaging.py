@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 import zipfile
@@ -10,6 +9,7 @@ from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 MIB = 2**20
@@ -17,8 +17,8 @@ MIB = 2**20
 
 def needed(found: Distribution) -> set[str]:
     """The distributions that one needs by itself, without extras."""
-    lines = [line for line in found.requires or [] if "extra ==" not in line and "platform_system ==" not in line]
-    return {re.split(r"[ ;<>=!~\[(]", line)[0].lower() for line in lines}
+    requirements = [Requirement(line) for line in found.requires or []]
+    return {each.name.lower() for each in requirements if not each.marker or each.marker.evaluate({"extra": ""})}
 
 
 def core() -> dict[str, Distribution]:

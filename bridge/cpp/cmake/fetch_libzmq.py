@@ -1,6 +1,6 @@
 """Fetches libzmq's sources into a folder, once: those that the source distribution of pyzmq 25.1.2 bundles.
 
-    python fetch_libzmq.py FOLDER
+python fetch_libzmq.py FOLDER
 """
 
 from __future__ import annotations
@@ -17,13 +17,12 @@ SHA256 = "93f1aa311e8bb912e34f004cf186407a4e90eec4f0ecc0efd26056bf7eda0226"
 
 
 def fetch(folder: Path) -> None:
-    """Raises OSError or subprocess.CalledProcessError when it cannot be had, ValueError when it is not what it should be."""
+    """Raises OSError or CalledProcessError when it cannot be had, ValueError when it is not what it should be."""
     if (folder / NAME / "bundled/zeromq/src/zmq.cpp").is_file():
         return
     print(f"Fetching libzmq 4.3.4 (in {NAME}.tar.gz) with pip.", flush=True)
     with tempfile.TemporaryDirectory() as scratch:
-        wanted = ["--no-deps", "--no-binary", "pyzmq", "--no-build-isolation", "pyzmq==25.1.2"]
-        # pip also asks the package for its metadata, which fails without its build tools, after the download.
+        wanted = ["--no-deps", "--no-binary", "pyzmq", "pyzmq==25.1.2"]
         subprocess.run([sys.executable, "-m", "pip", "download", "-q", "-d", scratch, *wanted], check=True)
         archive = Path(scratch, f"{NAME}.tar.gz")
         if hashlib.sha256(archive.read_bytes()).hexdigest() != SHA256:
@@ -37,4 +36,4 @@ if __name__ == "__main__":
     try:
         fetch(Path(sys.argv[1]))
     except (OSError, ValueError, subprocess.CalledProcessError) as error:
-        sys.exit(f"libzmq's sources could not be fetched ({error}); go online, or give -DLATENSIFY_LIBZMQ_SOURCE=folder.")
+        sys.exit(f"libzmq's sources cannot be had ({error}); go online, or give -DLATENSIFY_LIBZMQ_SOURCE=folder.")

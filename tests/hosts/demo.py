@@ -29,7 +29,7 @@ Picture = NDArray[np.uint8]
 
 # Where the passer-by is in the street shot: frame of the shot (from 1), left and right edge in pixels of 640.
 WALKER = {
-    **{1: (20, 250), 3: (38, 292), 5: (78, 308), 7: (132, 318), 9: (176, 372), 11: (176, 495), 13: (176, 535)},
+    **{1: (20, 246), 3: (38, 292), 5: (78, 308), 7: (132, 318), 9: (176, 372), 11: (176, 495), 13: (176, 535)},
     **{15: (262, 540), 17: (304, 540), 19: (390, 590), 21: (405, 640), 23: (405, 640), 25: (435, 640)},
     **{27: (540, 640), 29: (590, 640), 31: (625, 640)},
 }
@@ -57,7 +57,7 @@ class Shot:
             left, right = (
                 int(np.interp(frame, known, [self.walker[key][side] for key in known]) * width / 640) for side in (0, 1)
             )
-            top, bottom = 0, int(height * 0.9)
+            top, bottom = 0, int(height * 0.97)
         matte[top:bottom, left:right] = 255
         return matte
 
@@ -153,7 +153,7 @@ def run(shot: Shot, host: MeltHost, out: Path) -> None:
     plates = out / "plates/plate.%04d.png"
     write_plates(shot, frames, plates.parent)
     last = str(len(frames))
-    look = {"preset": "Night", "strength": "0.9"}
+    look = {"preset": "Golden hour", "strength": "0.9"}
     restyled, removed, exr = out / "restyle/%04d.png", out / "remove/%04d.png", out / "exr/remove.%04d.exr"
     exr.parent.mkdir(parents=True, exist_ok=True)
     done = []
@@ -180,7 +180,7 @@ def run(shot: Shot, host: MeltHost, out: Path) -> None:
 
         done.append(timed("remove in melt", shot.count, remove))
     source = frames[: shot.count]
-    rows = {"source": source, "restyle: night": load(restyled, shot.count), "remove": load(removed, shot.count)}
+    rows = {"source": source, "restyle: golden hour": load(restyled, shot.count), "remove": load(removed, shot.count)}
     contact_sheet(shot, rows, out / "contact_sheet.png")
     movie(rows, out / "before_after.mp4", 25)
     summary = {

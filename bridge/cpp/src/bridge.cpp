@@ -23,6 +23,11 @@ struct Bridge::Pool {
     return session;
   }
 
+  void forget(const std::string& address) {
+    const std::lock_guard<std::mutex> lock(mutex);
+    idle.erase(address);
+  }
+
   void give(const std::string& address, std::unique_ptr<Session> session) {
     const std::lock_guard<std::mutex> lock(mutex);
     if (!closed) idle.emplace(address, std::move(session));
@@ -52,8 +57,9 @@ Bridge::Lease Bridge::session(const std::string& endpoint, const Wait& wait) {
     return std::make_unique<Session>(pool_->zmq(), address, pool_->client, pool_->host, wait);
   };
   // A connection that was idle may have lost its server meanwhile: a question shows it.
-  while (auto session = pool_->take(endpoint)) {
-    if (session->usable()) return {pool_, endpoint, std::move(session)};
+  if (auto session = pool_->take(endpoint)) {
+    if (session->usable(wait)) return {pool_, endpoint, std::move(session)};
+    pool_->forget(endpoint);  // the others have lost it too, and to ask each takes time
   }
   return {pool_, endpoint, endpoint == "auto" ? sessionWithOwnServer(connect, wait) : connect(endpoint)};
 }

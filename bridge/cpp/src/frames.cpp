@@ -84,12 +84,21 @@ std::uint16_t halfFromFloat(float value) {
 }
 
 float floatFromHalf(std::uint16_t half) {
-  const int exponent = (half >> 10) & 0x1F;
-  const int mantissa = half & 0x3FF;
-  const float sign = half & 0x8000 ? -1.0F : 1.0F;
-  if (exponent == 0x1F) return mantissa ? NAN : sign * INFINITY;
-  if (exponent == 0) return sign * std::ldexp(static_cast<float>(mantissa), -24);
-  return sign * std::ldexp(static_cast<float>(mantissa + 1024), exponent - 25);
+  const std::uint32_t exponent = (half >> 10) & 0x1FU;
+  const std::uint32_t mantissa = half & 0x3FFU;
+  std::uint32_t bits;
+  if (exponent == 0) {
+    const float magnitude = static_cast<float>(mantissa) * 5.9604644775390625e-08F;  // multiples of 2^-24
+    std::memcpy(&bits, &magnitude, sizeof bits);
+  } else if (exponent == 0x1F) {
+    bits = 0x7F800000U | (mantissa ? 0x400000U | mantissa << 13 : 0U);
+  } else {
+    bits = (exponent + 112U) << 23 | mantissa << 13;
+  }
+  bits |= (half & 0x8000U) << 16;
+  float value;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
 }
 
 void halvesFromFloats(const float* from, std::uint16_t* to, std::size_t count) {

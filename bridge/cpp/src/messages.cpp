@@ -1,5 +1,7 @@
 #include "messages.hpp"
 
+#include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "latensify/failure.hpp"
@@ -8,6 +10,7 @@ namespace latensify {
 namespace {
 
 const std::size_t kLongestHeader = std::size_t{1} << 20;
+const int kDeepest = 8;  // maps and lists within each other; messages need three
 
 [[noreturn]] void misbehaved(const std::string& what) {
   throw Failure("misbehaved", "The server sent what protocol 1 does not allow: " + what +
@@ -26,6 +29,35 @@ T as(const Json& message, const char* field, bool fits) {
   return message.at(field).get<T>();
 }
 
+// Stops at what is nested too deep. The parser recurses: a header of brackets alone would end the host's stack.
+class DepthGauge : public nlohmann::json_sax<Json> {
+ public:
+  bool null() override { return true; }
+  bool boolean(bool) override { return true; }
+  bool number_integer(number_integer_t) override { return true; }
+  bool number_unsigned(number_unsigned_t) override { return true; }
+  bool number_float(number_float_t, const string_t&) override { return true; }
+  bool string(string_t&) override { return true; }
+  bool binary(binary_t&) override { return true; }
+  bool key(string_t&) override { return true; }
+  bool start_object(std::size_t) override { return ++depth_ <= kDeepest; }
+  bool start_array(std::size_t) override { return ++depth_ <= kDeepest; }
+  bool end_object() override { return depth_-- > 0; }
+  bool end_array() override { return depth_-- > 0; }
+  bool parse_error(std::size_t, const std::string&, const Json::exception&) override { return false; }
+
+ private:
+  int depth_ = 0;
+};
+
+bool readBool(const Json& message, const char* field) {
+  return as<bool>(message, field, at(message, field).is_boolean());
+}
+
+double readNumber(const Json& message, const char* field) {
+  return as<double>(message, field, at(message, field).is_number());
+}
+
 // Every whole number travels as a float where the declaration says float: the server takes either.
 Json paramsOf(const std::vector<Param>& params) {
   Json map = Json::object();
@@ -41,6 +73,12 @@ int sideOf(const Json& box, const char* field) {
   return static_cast<int>(value);
 }
 
+Box readBox(const Json& message) {
+  const Json& box = at(message, "box");
+  if (!box.is_object()) misbehaved("a 'box' of the wrong type");
+  return {sideOf(box, "x0"), sideOf(box, "y0"), sideOf(box, "width"), sideOf(box, "height")};
+}
+
 }  // namespace
 
 std::string encode(const Json& message) {
@@ -51,8 +89,11 @@ std::string encode(const Json& message) {
 Json decode(const std::byte* data, std::size_t size) {
   if (size > kLongestHeader) misbehaved("a header of " + std::to_string(size) + " bytes");
   const auto* const begin = reinterpret_cast<const char*>(data);
+  DepthGauge gauge;
+  const bool whole = Json::sax_parse(begin, begin + size, &gauge, Json::input_format_t::msgpack);
+  if (!whole) misbehaved("a header that is no msgpack map");
   Json message = Json::from_msgpack(begin, begin + size, true, false);
-  if (message.is_discarded() || !message.is_object()) misbehaved("a header that is no msgpack map");
+  if (!message.is_object()) misbehaved("a header that is no msgpack map");
   readText(message, "type");
   readText(message, "id");
   return message;
@@ -62,6 +103,10 @@ Json segmentOf(const std::string& name, std::size_t size) { return {{"name", nam
 
 Json helloOf(const std::string& id, const std::string& client, const std::string& host) {
   return {{"type", "hello"}, {"id", id}, {"protocol", kProtocol}, {"client", client}, {"host", host}};
+}
+
+Json haveOf(const std::string& id, const std::vector<std::string>& frames) {
+  return {{"type", "have"}, {"id", id}, {"frames", frames}};
 }
 
 Json putOf(const std::string& id, const std::string& frame, const FrameSpec& spec, const Json& segment) {
@@ -94,22 +139,17 @@ Json submitOf(const std::string& id, const EditRequest& request, const Json& out
           {"output", output}};
 }
 
+Json cancelOf(const std::string& id) { return {{"type", "cancel"}, {"id", id}}; }
+
 std::string readText(const Json& message, const char* field) {
   return as<std::string>(message, field, at(message, field).is_string());
 }
 
-bool readBool(const Json& message, const char* field) {
-  return as<bool>(message, field, at(message, field).is_boolean());
-}
-
-double readNumber(const Json& message, const char* field) {
-  return as<double>(message, field, at(message, field).is_number());
-}
-
 std::int64_t readInteger(const Json& message, const char* field) {
   const Json& value = at(message, field);
-  const bool fits = value.is_number_integer() &&
-                    (!value.is_number_unsigned() || value.get<std::uint64_t>() <= std::uint64_t(std::numeric_limits<std::int64_t>::max()));
+  const auto largest = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+  const bool fits =
+      value.is_number_integer() && (!value.is_number_unsigned() || value.get<std::uint64_t>() <= largest);
   return as<std::int64_t>(message, field, fits);
 }
 
@@ -131,17 +171,35 @@ Welcome readWelcome(const Json& message) {
   welcome.device = readText(message, "device");
   welcome.maxFrameBytes = static_cast<std::size_t>(readInteger(message, "max_frame_bytes"));
   const auto shared = message.find("shared_memory");
-  if (shared != message.end() && shared->is_object()) {
-    welcome.tokenFile = readText(*shared, "name");
-    welcome.token = readText(*shared, "token");
-  }
+  if (shared == message.end() || shared->is_null()) return welcome;
+  if (!shared->is_object()) misbehaved("a 'shared_memory' of the wrong type");
+  welcome.tokenFile = readText(*shared, "name");
+  welcome.token = readText(*shared, "token");
   return welcome;
 }
 
-Box readBox(const Json& message) {
-  const Json& box = at(message, "box");
-  if (!box.is_object()) misbehaved("a 'box' of the wrong type");
-  return {sideOf(box, "x0"), sideOf(box, "y0"), sideOf(box, "width"), sideOf(box, "height")};
+Waiting readProgress(const Json& message) {
+  const double fraction = readNumber(message, "fraction");
+  const std::int64_t ahead = message.contains("ahead") ? readInteger(message, "ahead") : 0;
+  return {std::isfinite(fraction) ? std::clamp(fraction, 0.0, 1.0) : 0, readText(message, "stage"),
+          static_cast<int>(std::clamp<std::int64_t>(ahead, 0, std::numeric_limits<int>::max()))};
 }
+
+ResultHead readResult(const Json& message) {
+  ResultHead result;
+  result.frame = readInteger(message, "frame");
+  result.box = readBox(message);
+  result.depth = readText(message, "depth");
+  result.model = readText(message, "model");
+  result.modelHash = readText(message, "model_hash");
+  result.key = readText(message, "key");
+  result.cached = readBool(message, "cached");
+  result.seconds = message.contains("seconds") ? readNumber(message, "seconds") : 0;
+  result.note = message.contains("note") ? readText(message, "note") : "";
+  result.segment = message.value("segment", Json(nullptr));
+  return result;
+}
+
+Failure readFailure(const Json& message) { return {readText(message, "code"), readText(message, "message")}; }
 
 }  // namespace latensify

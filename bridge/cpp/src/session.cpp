@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <iterator>
@@ -22,6 +23,12 @@ const double kPingS = 0.2;                        // shorter than an abort may t
 const double kAnswerS = 120;                      // for all but an edit, which has its own limit
 
 std::chrono::duration<double> since(Clock::time_point start) { return Clock::now() - start; }
+
+std::string inWords(double seconds) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%g s", seconds);
+  return text;
+}
 
 std::string fileText(const std::string& path) {
   std::ifstream file(path);
@@ -62,17 +69,17 @@ Session::~Session() = default;
 void Session::hello(const std::string& client, const std::string& host, const Wait& wait) {
   const Answer answer = ask({helloOf(nextId(), client, host), "welcome"}, wait);
   const std::int64_t protocol = readInteger(answer.header, "protocol");
-  welcome_ = readWelcome(answer.header);
-  if (protocol != kProtocol) {
-    throw Failure("version", "The server " + welcome_.server + " speaks protocol " + std::to_string(protocol) +
-                                 " and " + client + " speaks " + std::to_string(kProtocol) +
-                                 "; install the same Latensify on both sides.");
+  if (protocol != kProtocol) {  // told before the rest is read, which may have changed
+    throw Failure("version", "The server " + readText(answer.header, "server") + " speaks protocol " +
+                                 std::to_string(protocol) + " and " + client + " speaks " +
+                                 std::to_string(kProtocol) + "; install the same Latensify on both sides.");
   }
+  welcome_ = readWelcome(answer.header);
 }
 
 // The server proves that it is on this machine by a token in our own folder: nothing it says is used as a path.
 void Session::openSegments() {
-  if (!isName(welcome_.tokenFile, "token-")) return;
+  if (!isName(welcome_.tokenFile, "token-") || welcome_.token.empty()) return;
   const std::string folder = sharedFolder();
   if (fileText(folder + "/" + welcome_.tokenFile) != welcome_.token) return;
   try {
@@ -86,6 +93,7 @@ void Session::openSegments() {
 
 bool Session::room(SegmentFile* segment, std::size_t size) { return segment && segment->reserve(size); }
 
+// Where a frame is written: shared memory, or, where there is none, memory of our own, to travel inline.
 std::byte* Session::stage(std::size_t size) {
   if (room(out_.get(), size)) return out_->bytes();
   staged_.resize(size);
@@ -100,53 +108,50 @@ std::string Session::send(const FrameSpec& spec, const std::function<void(std::b
   std::byte* const bytes = stage(spec.bytes());
   fill(bytes);
   const std::string name = frameName(spec, bytes);
-  const Json have = {{"type", "have"}, {"id", nextId()}, {"frames", Json::array({name})}};
-  const auto needed = readTexts(ask({have, "need"}, wait).header, "frames");
-  if (std::find(needed.begin(), needed.end(), name) != needed.end()) put(name, spec, wait);
+  const auto needed = readTexts(ask({haveOf(nextId(), {name}), "need"}, wait).header, "frames");
+  if (std::find(needed.begin(), needed.end(), name) != needed.end()) put(name, spec, bytes, wait);
   return name;
 }
 
-void Session::put(const std::string& name, const FrameSpec& spec, const Wait& wait) {
-  const bool shared = room(out_.get(), spec.bytes());
+void Session::put(const std::string& name, const FrameSpec& spec, const std::byte* bytes, const Wait& wait) {
+  const bool shared = out_ && bytes == out_->bytes();
   Ask put{putOf(nextId(), name, spec, shared ? segmentOf(out_->name(), spec.bytes()) : Json(nullptr)), "stored"};
   if (!shared) {
-    put.payload = staged_.data();
+    put.payload = bytes;
     put.size = spec.bytes();
   }
-  ask(put, wait);
+  if (readText(ask(put, wait).header, "frame") != name) misbehaved("The server took another frame than was sent.");
 }
 
 Edited Session::edit(const EditRequest& request, double timeoutS, const Wait& wait) {
   const std::size_t whole = Box{0, 0, request.width, request.height}.bytes(request.depth);
-  const std::size_t offered = room(in_.get(), whole) ? whole : 0;
-  const Json output = offered ? segmentOf(in_->name(), offered) : Json(nullptr);
-  Answer answer = ask({submitOf(nextId(), request, output), "result", timeoutS}, wait);
-  return received(request, answer, offered);
+  Ask submit{submitOf(nextId(), request, room(in_.get(), whole) ? segmentOf(in_->name(), whole) : Json(nullptr)),
+             "result", timeoutS};
+  Answer answer = ask(submit, wait);
+  return received(request, answer, submit);
 }
 
-Edited Session::received(const EditRequest& request, Answer& answer, std::size_t offered) {
-  const Json& header = answer.header;
-  const Box box = readBox(header);
-  if (readInteger(header, "frame") != request.frame || readText(header, "depth") != depthName(request.depth)) {
+Edited Session::received(const EditRequest& request, Answer& answer, const Ask& submit) {
+  const ResultHead head = readResult(answer.header);
+  const Box& box = head.box;
+  if (head.frame != request.frame || head.depth != depthName(request.depth)) {
     misbehaved("The server answered with another frame or depth than frame " + std::to_string(request.frame) + ".");
   }
   if (box.x0 + box.width > request.width || box.y0 + box.height > request.height) {
     misbehaved("The server answered with a box that lies outside the frame.");
   }
   const std::size_t size = box.bytes(request.depth);
-  const bool shared = header.contains("segment") && !header["segment"].is_null();
   const std::byte* data = nullptr;
-  if (shared) {
-    if (size > offered) misbehaved("The server answered in a segment that it was not given.");
-    data = in_->bytes();
+  if (!head.segment.is_null()) {
+    if (head.segment != submit.message.at("output")) misbehaved("The server answered in a segment that it was not given.");
+    data = in_->bytes();  // as large as a whole frame, so as any box
   } else {
     payload_.clear();
     for (Part& part : answer.parts) payload_.insert(payload_.end(), part.data(), part.data() + part.size());
     if (payload_.size() != size) misbehaved("The server answered with too few or too many bytes.");
     data = payload_.data();
   }
-  return {box, request.depth, data, size, readText(header, "model"), readText(header, "note"),
-          readBool(header, "cached"), readNumber(header, "seconds")};
+  return {box, request.depth, data, size, head.model, head.note, head.cached, head.seconds};
 }
 
 Answer Session::ask(const Ask& ask, const Wait& wait) {
@@ -163,8 +168,8 @@ Answer Session::ask(const Ask& ask, const Wait& wait) {
     }
     if (since(started).count() > ask.timeoutS) {
       giveUp(id);
-      throw Failure("timeout", "The edit took longer than " + std::to_string(static_cast<long>(ask.timeoutS)) +
-                                   " s; raise the time limit, or use draft quality or a smaller window.");
+      throw Failure("timeout", "The edit took longer than " + inWords(ask.timeoutS) +
+                                   "; raise the time limit, or use draft quality or a smaller window.");
     }
     if (since(heard) > kSilence) {
       throw Failure("unreachable", "The server at " + endpoint_ +
@@ -177,11 +182,10 @@ Answer Session::ask(const Ask& ask, const Wait& wait) {
     if (header["id"] != id) continue;  // a late answer to a request given up
     const std::string type = header["type"];
     if (type == "progress") {
-      waiting = {readNumber(header, "fraction"), readText(header, "stage"),
-                 static_cast<int>(readInteger(header, "ahead"))};
+      waiting = readProgress(header);
     } else if (type == "failure") {
       broken_ = false;
-      throw Failure(readText(header, "code"), readText(header, "message"));
+      throw readFailure(header);
     } else if (type == ask.answer) {
       broken_ = false;
       parts.erase(parts.begin());
@@ -194,21 +198,21 @@ Answer Session::ask(const Ask& ask, const Wait& wait) {
 
 void Session::giveUp(const std::string& id) {
   try {
-    socket_->send(encode({{"type", "cancel"}, {"id", id}}), nullptr, 0);
+    socket_->send(encode(cancelOf(id)), nullptr, 0);
     broken_ = false;  // its late answer is told by its id
   } catch (const Failure&) {
   }
 }
 
-bool Session::usable() {
+bool Session::usable(const Wait& wait) {
   if (broken_) return false;
   try {
-    const Json have = {{"type", "have"}, {"id", nextId()}, {"frames", Json::array()}};
-    ask({have, "need", kPingS}, [](const Waiting&) { return true; });
-  } catch (const Failure&) {
-    broken_ = true;
+    ask({haveOf(nextId(), {}), "need", kPingS}, wait);
+    return true;
+  } catch (const Failure& failure) {
+    if (failure.code() == "cancelled") throw;
+    return false;
   }
-  return !broken_;
 }
 
 std::string Session::nextId() { return idPrefix_ + "-" + std::to_string(++count_); }

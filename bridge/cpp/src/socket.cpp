@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <utility>
 
 #include "latensify/failure.hpp"
@@ -11,6 +12,7 @@ namespace {
 
 const std::size_t kPartBytes = std::size_t{4} * 1024 * 1024;
 const int kHighWaterMark = 100'000;  // parts: a large frame inline is thousands
+const std::int64_t kLongestPart = 4 * std::int64_t{kPartBytes};  // more than any that the protocol allows
 
 }  // namespace
 
@@ -28,6 +30,7 @@ Socket::Socket(std::shared_ptr<ZmqContext> context, const std::string& endpoint)
   zmq_setsockopt(socket_, ZMQ_LINGER, &none, sizeof none);
   zmq_setsockopt(socket_, ZMQ_SNDHWM, &kHighWaterMark, sizeof kHighWaterMark);
   zmq_setsockopt(socket_, ZMQ_RCVHWM, &kHighWaterMark, sizeof kHighWaterMark);
+  zmq_setsockopt(socket_, ZMQ_MAXMSGSIZE, &kLongestPart, sizeof kLongestPart);
   if (zmq_connect(socket_, endpoint.c_str()) != 0) {
     const std::string reason = zmq_strerror(errno);
     zmq_close(socket_);

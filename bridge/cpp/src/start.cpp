@@ -3,12 +3,14 @@
 #include <fcntl.h>
 #include <spawn.h>
 #include <sys/file.h>
-#include <sys/stat.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <cstring>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -63,7 +65,8 @@ void pause(const Wait& wait, const char* stage) {
   std::this_thread::sleep_for(kPause);
 }
 
-// In a session of its own, so that it outlives the host and gets none of the terminal's signals.
+// In a session of its own, so that it outlives the host and gets none of the terminal's signals; and with no signal
+// blocked, as a host's render thread may have them.
 pid_t spawn(const std::vector<std::string>& words, const OpenFile& log) {
   std::vector<char*> arguments;
   for (const std::string& word : words) arguments.push_back(const_cast<char*>(word.c_str()));
@@ -75,7 +78,10 @@ pid_t spawn(const std::vector<std::string>& words, const OpenFile& log) {
   posix_spawn_file_actions_adddup2(&files, log.get(), 2);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID);
+  sigset_t none;
+  sigemptyset(&none);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK);
   pid_t child = -1;
   const int error = posix_spawnp(&child, arguments[0], &files, &attributes, arguments.data(), environ);
   posix_spawnattr_destroy(&attributes);
@@ -87,14 +93,25 @@ pid_t spawn(const std::vector<std::string>& words, const OpenFile& log) {
   return child;
 }
 
+// Whether somebody listens at a socket: one that a killed server left behind refuses at once.
+bool listens(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) return false;
+  std::memcpy(address.sun_path, path.c_str(), path.size());
+  const int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  const bool taken = connect(probe, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 || errno == EAGAIN;
+  if (probe >= 0) close(probe);
+  return taken;
+}
+
 std::unique_ptr<Session> running(const Connect& connect) {
-  struct stat found {};
-  if (stat((runtimeFolder() + "/server.sock").c_str(), &found) != 0) return nullptr;
+  if (!listens(runtimeFolder() + "/server.sock")) return nullptr;
   try {
     return connect(autoEndpoint());
   } catch (const Failure& failure) {
     if (failure.code() != "unreachable") throw;
-    return nullptr;  // left over by a server that was killed
+    return nullptr;  // it ended meanwhile, or hangs
   }
 }
 
@@ -124,7 +141,14 @@ std::unique_ptr<Session> sessionWithOwnServer(const Connect& connect, const Wait
   recordedCommand();  // told before anything is made
   const std::string folder = makePrivate(runtimeFolder());
   const OpenFile lock(folder + "/start.lock", O_RDWR | O_CREAT);
-  while (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) pause(wait, "waiting for the server to start");
+  const auto deadline = Clock::now() + kStart;
+  while (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {  // another program is starting it
+    if (errno != EWOULDBLOCK && errno != EINTR) {
+      throw Failure("output_failed", "Cannot lock " + folder + "/start.lock: " + std::strerror(errno) + ".");
+    }
+    if (Clock::now() > deadline) throw Failure("unreachable", "The server is still starting; see " + folder + "/server.log.");
+    pause(wait, "waiting for the server to start");
+  }
   if (auto session = running(connect)) return session;
   return started(connect, wait, folder);
 }

@@ -27,7 +27,7 @@ std::vector<Window> windowsOf(int frame, int first, int last, int window, int ov
   std::vector<Window> found;
   for (std::int64_t k = lowest; k <= floorDivided(frame, stride); ++k) {
     const std::int64_t start = k * stride;
-    found.push_back({static_cast<int>(k), static_cast<int>(std::max<std::int64_t>(first, start)),
+    found.push_back({k, static_cast<int>(std::max<std::int64_t>(first, start)),
                      static_cast<int>(std::min<std::int64_t>(last, start + window - 1))});
   }
   return found;

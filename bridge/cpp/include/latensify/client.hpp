@@ -102,8 +102,8 @@ class Session {
   // Throws frame_missing when the server has let a source go meanwhile: send all again, then ask again.
   Edited edit(const EditRequest& request, double timeoutS, const Wait& wait);
 
-  // Whether another request can be made: the connection stands and no request was given up half-way.
-  bool usable();
+  // Whether another request can be made: the server answers and no request was given up half-way. Asks it, shortly.
+  bool usable(const Wait& wait);
 
  private:
   struct Ask;
@@ -111,8 +111,8 @@ class Session {
   void openSegments();
   bool room(SegmentFile* segment, std::size_t size);
   std::byte* stage(std::size_t size);
-  void put(const std::string& name, const FrameSpec& spec, const Wait& wait);
-  Edited received(const EditRequest& request, Answer& answer, std::size_t offered);
+  void put(const std::string& name, const FrameSpec& spec, const std::byte* bytes, const Wait& wait);
+  Edited received(const EditRequest& request, Answer& answer, const Ask& submit);
   Answer ask(const Ask& ask, const Wait& wait);
   void giveUp(const std::string& id);
   std::string nextId();

@@ -1,13 +1,14 @@
 // Ranges become windows. The same rule stands in latensify_bridge/windows.py, and tests/golden/windows.json pins both.
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 namespace latensify {
 
 // Frames first..last (inclusive) that are edited together; `index` counts windows from absolute frame 0.
 struct Window {
-  int index;
+  std::int64_t index;
   int first;
   int last;
 };

@@ -17,20 +17,23 @@ def composite(plate: Plate, edited: Edited, mix: float, premultiplied: bool) -> 
     """A new plate [height, width, 3 or 4] with the edit laid over it inside its box.
 
     m = matte * mix. Where m <= 0 the plate is returned as it is; where m >= 1 the edit; else s + (e - s) * m.
+    So it is where m or one of the edit's colours is infinite or NaN. A plate's own such values follow the arithmetic.
     On a premultiplied plate the edit is first multiplied by the plate's alpha. Alpha is always the plate's.
     """
     out = plate.copy()
     rows, columns = edited.box.slices
     s = plate[rows, columns, :3]
     e = edited.rgb.astype(np.float32)
-    if premultiplied and plate.shape[2] == 4:
-        e = e * plate[rows, columns, 3:4]
     m = (edited.matte.astype(np.float32) * np.float32(mix))[..., None]
-    blended = s + (e - s) * m
-    out[rows, columns, :3] = np.where(m <= 0, s, np.where(m >= 1, e, blended))
+    shown = (m > 0) & np.isfinite(m) & np.isfinite(e).all(axis=2, keepdims=True)
+    with np.errstate(invalid="ignore", over="ignore"):
+        if premultiplied and plate.shape[2] == 4:
+            e = e * plate[rows, columns, 3:4]
+        out[rows, columns, :3] = np.where(shown, np.where(m >= 1, e, s + (e - s) * m), s)
     return out
 
 
 def quantise(values: Plate, levels: int) -> NDArray[np.uint32]:
-    """0..1 floats to 0..levels (255 or 65535): clamp, times levels, plus a half, cut."""
-    return (np.clip(values, 0, 1) * np.float32(levels) + np.float32(0.5)).astype(np.uint32)
+    """0..1 floats to 0..levels (255 or 65535): clamp, times levels, plus a half, cut. NaN becomes 0."""
+    clamped = np.where(values > 0, np.minimum(values, np.float32(1)), np.float32(0))
+    return (clamped * np.float32(levels) + np.float32(0.5)).astype(np.uint32)

@@ -31,10 +31,10 @@ BELIEVED = 5
 
 RING_PX = 24
 MISMATCH = 0.07
-"""Median difference around the hole, in display values, beyond which a frame is left out."""
+"""Median difference around the hole, in perceived values, beyond which a frame is left out."""
 
 OUTLIER = 0.1
-"""Difference to the median of the frames, in display values, beyond which a pixel is not believed."""
+"""Difference to the median of the frames, in perceived values, beyond which a pixel is not believed."""
 
 MATCHED = (0.5, 2.0)
 
@@ -66,7 +66,6 @@ class Brought:
 
     pixels: Image
     valid: Region
-    mismatch: float
 
 
 def shot_of(linear: Sequence[Image], holes: Sequence[Region], shows: Sequence[Region], motion: Motion) -> Shot:
@@ -124,16 +123,16 @@ def bring(shot: Shot, source: int, target: int, box: Box, pixels: Image, shows: 
         brought, valid = _sampled(pixels, shows, _grid(matrix, box, flow))
     ring = valid & around
     if not valid.any() or ring.sum() < 50:
-        return Brought(brought, valid, 0.0) if valid.any() else None
+        return Brought(brought, valid) if valid.any() else None
     matched = brought * _exposure(brought[ring], own[ring])
-    mismatch = float(np.median(np.abs(colour.to_display(matched[ring][None]) - colour.to_display(own[ring][None]))))
-    return Brought(matched, valid, mismatch) if mismatch <= MISMATCH else None
+    difference = _perceived(matched[ring]) - _perceived(own[ring])
+    return Brought(matched, valid) if np.median(np.abs(difference)) <= MISMATCH else None
 
 
 def _agreed(found: Sequence[Brought]) -> tuple[Image, Region]:
     """Of what the frames show, nearest first, the first that lies near their median; and where there is any."""
     valid = np.stack([one.valid for one in found])
-    display = np.stack([colour.to_display(one.pixels) for one in found])
+    display = np.stack([_perceived(one.pixels) for one in found])
     count = valid.sum(axis=0)
     ordered = np.sort(np.where(valid[..., None], display, np.inf), axis=0)
     middle = np.maximum(count - 1, 0) // 2
@@ -144,6 +143,13 @@ def _agreed(found: Sequence[Brought]) -> tuple[Image, Region]:
     first = near.argmax(axis=0)
     pixels = np.take_along_axis(np.stack([one.pixels for one in found]), first[None, ..., None], axis=0)[0]
     return pixels, count > 0
+
+
+def _perceived(linear: Image) -> Image:
+    """Roughly perceptual values in 0..1 of any scene-linear ones: cheap, for comparing."""
+    lit = np.maximum(linear, 0)
+    perceived: Image = np.sqrt(lit / (1 + lit))
+    return perceived
 
 
 def _exposure(brought: Image, own: Image) -> NDArray[np.float32]:

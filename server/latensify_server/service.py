@@ -71,6 +71,7 @@ from latensify_server.store import Store
 from latensify_server.worker import Done, Failed, FromWorker, Order, Ready, Step, Stop
 
 log = logging.getLogger("latensify.service")
+log.addHandler(logging.NullHandler())  # within another command, its own failures are told by that command
 
 TICK_MS = 100
 SWEEP_S = 30.0

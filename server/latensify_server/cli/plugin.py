@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from latensify_bridge.errors import BadInput
 from latensify_server import plugin_install
 
 
@@ -28,15 +29,21 @@ def install(to: Path | None, bundle: Path | None) -> None:
 @plugin.command()
 def path() -> None:
     """Prints where the plugin is installed."""
-    for installed in plugin_install.installed():
+    found = plugin_install.installed()
+    if not found:
+        raise BadInput("The plugin is not installed; run `latensify plugin install`.")
+    for installed in found:
         click.echo(installed)
 
 
 @plugin.command()
 def uninstall() -> None:
     """Removes what `latensify plugin install` put there."""
-    for removed in plugin_install.uninstall():
-        click.echo(f"Removed {removed}.")
+    removed = plugin_install.uninstall()
+    for place in removed:
+        click.echo(f"Removed {place}.")
+    if not removed:
+        click.echo("Nothing was installed.")
 
 
 def _tell_path(folder: Path) -> None:

@@ -74,7 +74,7 @@ class Cache:
         head = msgspec.msgpack.encode(entry)
         parts: list[bytes | memoryview] = [_MAGIC, len(head).to_bytes(_HEAD, "little"), head, *pack(edited)]
         digest = xxhash.xxh3_128()
-        temporary = self.folder / f"{key}.{os.getpid()}.tmp"
+        temporary = private(self.folder) / f"{key}.{os.getpid()}.tmp"  # somebody may have cleaned up meanwhile
         try:
             with open(temporary, "wb") as file:
                 for part in parts:
@@ -93,7 +93,7 @@ class Cache:
 
     def _entries(self) -> list[tuple[float, int, Path]]:
         found = []
-        for path in self.folder.iterdir():
+        for path in self.folder.glob("*"):
             try:
                 status = path.stat()
             except OSError:

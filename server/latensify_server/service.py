@@ -7,6 +7,7 @@ client <--Progress, Result-- service <--Step, Done-- worker
 from __future__ import annotations
 
 import collections
+import contextlib
 import logging
 import secrets
 import socket
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
 
 import msgspec
@@ -164,15 +165,22 @@ class Service:
     # --- clients ---
 
     def _hear_client(self) -> None:
-        client, header, *parts = [*self._router.recv_multipart(), b""][:-1] or [b"", b""]
+        client, header, *parts = self._router.recv_multipart()
         self._heard_s = time.monotonic()
-        id = ""
+        with self._failures_told(client, _id_of(header)):
+            self._answer(client, _decode(header), parts)
+
+    @contextlib.contextmanager
+    def _failures_told(self, client: bytes, id: str) -> Iterator[None]:
+        """Whatever goes wrong with one request is told to its client; the loop goes on for the others."""
         try:
-            message = _decode(header)
-            id = message.id
-            self._answer(client, message, parts)
+            yield
         except LatensifyError as error:
-            self._fail(client, id or _id_of(header), error)
+            self._fail(client, id, error)
+        except Exception as error:
+            log.exception("%s failed in the service", id)
+            reason = f"{type(error).__name__}: {error}".rstrip(".")
+            self._fail(client, id, EngineFailed(f"The server failed at this request ({reason}); see its log."))
 
     def _answer(self, client: bytes, message: FromClient, parts: Sequence[bytes]) -> None:
         if isinstance(message, Hello):
@@ -360,9 +368,8 @@ class Service:
         job = self._queue.start_next()
         if job is None:
             return
-        if self._deliver(job, cached=True):  # an earlier job of the same window made it
-            self._finished += 1
-            self._queue.remove(job)
+        if job.key in self._cache:  # an earlier job of the same window made it
+            self._finish(job, Done(job.submit.id), cached=True)
             return
         specs = {name: self._store.spec(name) for name in job.frames}
         self._occupied = job.submit.id
@@ -393,16 +400,17 @@ class Service:
             if job and job.submit.id == message.id:
                 self._finish(job, message)
 
-    def _finish(self, job: Job, message: Done | Failed) -> None:
+    def _finish(self, job: Job, message: Done | Failed, cached: bool = False) -> None:
         self._queue.remove(job)
-        if isinstance(message, Failed):
-            self._fail(job.client, job.submit.id, from_code(message.code, message.message))
-        elif self._deliver(job, cached=False):
+        with self._failures_told(job.client, job.submit.id):
+            if isinstance(message, Failed):
+                raise from_code(message.code, message.message)
+            if not self._deliver(job, cached):
+                raise EngineFailed(
+                    "The result was let go before it could be sent; start the server with a larger --cache-mb."
+                )
             self._finished += 1
             log.info("%s %s frame %d done", job.submit.id, job.submit.effect, job.submit.frame)
-        else:
-            reason = "The result was let go before it could be sent; start the server with a larger --cache-mb."
-            self._fail(job.client, job.submit.id, EngineFailed(reason))
 
     def _worker_died(self) -> None:
         code = self._process.wait()

@@ -103,7 +103,7 @@ class Worker:
         if isinstance(message, Stop):
             self._stopped.add(message.id)
         else:
-            self._stopped.discard(message.submit.id)
+            self._stopped.clear()  # orders come one at a time: a stop before this one came too late for another
             self._orders.append(message)
 
     def _work(self, order: Order) -> None:

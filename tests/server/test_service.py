@@ -1,3 +1,5 @@
+import os
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -281,3 +283,24 @@ def test_a_primed_shot_serves_a_host_that_gives_one_frame_at_a_time(endpoint: st
         np.testing.assert_array_equal(served.rgb, primed.rgb)
         other = [Source(99, session.send(SHOT[8]))]
         assert not session.edit("restyle", lone, 99, 99, 99, other, SIZE)[1].cached
+
+
+def test_a_client_whose_segment_shrinks_fails_alone(slow: Server) -> None:
+    """The result no longer fits where the client said: a lie, or a client that died; nobody else is to suffer."""
+    with Session(slow.endpoint, "liar") as liar:
+        pixels = [Source(5, liar.send(SHOT[5]))]
+        one = Restyle(prompt="x", window=1, overlap=0)
+        threading.Timer(0.5, lambda: os.truncate(liar._segments[1]._path, 0)).start()
+        with pytest.raises(Misbehaved, match="smaller than the"):
+            liar.edit("restyle", one, 5, 5, 5, pixels, SIZE, timeout_s=30)
+    with Session(slow.endpoint, "other") as other:
+        assert other.status().failed == 1
+
+
+def test_a_cache_folder_that_is_cleaned_away_is_made_again(endpoint: str, home: Path) -> None:
+    with Session(endpoint, "test") as session:
+        render(session, 5)
+        shutil.rmtree(home / "cache")
+        assert session.status().cache_entries == 0
+        assert not render(session, 5)[1].cached
+        assert session.status().cache_entries > 0

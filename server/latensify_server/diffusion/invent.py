@@ -1,4 +1,4 @@
-"""What no frame shows: filled with pieces of its surroundings, then painted by the model from there.
+"""What no frame shows: filled with patches of its surroundings, painted by the model from there, and textured again.
 
 Each hole gets a picture of its own surroundings, so that the model's few pixels are spent where they count. Around the
 hole the model's picture is compared with the plate, and the difference carried smoothly into it: no seam is left.
@@ -33,7 +33,8 @@ SLIVER_PX = 3.0
 """A hole nowhere wider than about twice this is filled smoothly: a model would see a fraction of one latent."""
 
 APART_PX = 16
-STILL = 0
+TEXTURED_LEVELS = 3
+"""Where no prompt asks for anything else, the model's painting, at a quarter of its size, is redrawn with patches."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,8 @@ class Painter:
             return start
         seen, made = self._imagined(start, hole)
         painted = colour.to_display(transfer(colour.from_display(start), seen, made, params.detail))
-        return painted + smooth_fill(start - painted, known)
+        painted = painted + smooth_fill(start - painted, known)
+        return painted if params.text() else patch_fill(display, ~known, np.clip(painted, 0, 1), TEXTURED_LEVELS)
 
     @torch.no_grad()
     def _imagined(self, start: Image, hole: Region) -> tuple[Image, Image]:
@@ -94,7 +96,7 @@ class Painter:
             params.strength,
             params.guidance_scale if text != params.negative_prompt else 1.0,
             pictures.steps_of(params),
-            sampling.noise(source.shape[1:], params.seed, [STILL], model.device, model.dtype),
+            pictures.still_noise(model, source, params.seed),
             self.report,
             start=latents,
         )

@@ -10,6 +10,14 @@ from torch import Tensor
 from latensify_bridge.effects import Edit, Quality
 from latensify_server.colour import Image
 from latensify_server.diffusion.model import Model, decode, encode
+from latensify_server.diffusion.sampling import noise
+
+STILL = 0
+"""Every frame gets the noise of this one, so that a locked-off shot does not boil."""
+
+TEMPERATURE = 0.3
+"""Noise is this much smaller than in training ("reduced-temperature" sampling; Kingma and Dhariwal, "Glow", 2018).
+A source that is to be followed leaves little to chance: less noise gives cleaner, steadier edits, still of the seed."""
 
 
 def steps_of(params: Edit) -> int:
@@ -33,6 +41,11 @@ def resized(picture: Image, size: tuple[int, int]) -> Image:
     shrinks = size[0] * size[1] < picture.shape[0] * picture.shape[1]
     other: Image = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
     return other
+
+
+def still_noise(model: Model, latents: Tensor, seed: int) -> Tensor:
+    """The noise that an edit of latents [1, c, h, w] starts from: the same for every frame of that size."""
+    return TEMPERATURE * noise(latents.shape[1:], seed, [STILL], model.device, model.dtype)
 
 
 def encode_picture(model: Model, display: Image) -> Tensor:

@@ -17,12 +17,6 @@ from latensify_server.diffusion.transfer import transfer
 from latensify_server.engine import Plate, ProgressCall, WindowEdit
 
 LONG_SIDE = {Quality.FINAL: 384, Quality.DRAFT: 256}
-STILL = 0
-"""Every frame gets the noise of this one, so that a locked-off shot does not boil."""
-
-TEMPERATURE = 0.3
-"""Noise is drawn this much smaller than it was in training ("reduced-temperature" sampling; Kingma and Dhariwal, "Glow",
-2018). A source that is to be followed leaves little to chance: less noise gives cleaner, steadier edits, still of the seed."""
 
 
 def restyle(model: Model, work: WindowEdit, progress: ProgressCall) -> list[Edited]:
@@ -60,7 +54,6 @@ def _pair(model: Model, work: WindowEdit, plate: Plate, report: Report) -> Pair:
     seen = pictures.decode_picture(model, source)
     if params.strength == 0 or not params.text():
         return Pair(seen, seen)
-    still = TEMPERATURE * sampling.noise(source.shape[1:], params.seed, [STILL], model.device, model.dtype)
     edited = sampling.edit(
         model,
         source,
@@ -70,7 +63,7 @@ def _pair(model: Model, work: WindowEdit, plate: Plate, report: Report) -> Pair:
         params.strength,
         params.guidance_scale,
         pictures.steps_of(params),
-        still,
+        pictures.still_noise(model, source, params.seed),
         report,
     )
     return Pair(seen, pictures.decode_picture(model, edited))

@@ -70,8 +70,8 @@ class MaskChannel(Choice):
     LUMINANCE = "luminance", "Luminance"
 
 
-class Look(Choice):
-    """The looks that Restyle offers where a host shows no text field; `prompt` is what the model is told."""
+class Preset(Choice):
+    """A ready prompt, for where a host shows no text field; `prompt` is what the model is told."""
 
     prompt: str
 
@@ -81,6 +81,10 @@ class Look(Choice):
         member.label = label
         member.prompt = prompt
         return member
+
+
+class Look(Preset):
+    """The looks that Restyle offers."""
 
     PROMPT = "prompt", "Use the prompt", ""
     WINTER = "winter", "Winter", "winter, snow covered, overcast"
@@ -99,17 +103,8 @@ class Look(Choice):
     CYBERPUNK = "cyberpunk", "Cyberpunk", "cyberpunk, neon light, night"
 
 
-class Background(Choice):
-    """What Remove paints where no frame shows what is behind, for hosts without a text field."""
-
-    prompt: str
-
-    def __new__(cls, value: str, label: str, prompt: str) -> Self:
-        member = str.__new__(cls, value)
-        member._value_ = value
-        member.label = label
-        member.prompt = prompt
-        return member
+class Background(Preset):
+    """What Remove paints where no frame shows what is behind."""
 
     PROMPT = "prompt", "Use the prompt", ""
     SURROUNDINGS = "surroundings", "Like its surroundings", ""
@@ -132,6 +127,10 @@ class Fill(Choice):
 
 
 Text = Annotated[str, Meta(max_length=4000)]
+
+
+def _told(preset: Preset, prompt: str) -> str:
+    return ", ".join(part for part in (preset.prompt, prompt.strip()) if part)
 
 
 def _extra(group: str, slider: tuple[float, float] | None = None, **more: Any) -> dict[str, Any]:
@@ -305,7 +304,7 @@ class Restyle(Edit, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def text(self) -> str:
         """The prompt that the model is told."""
-        return ", ".join(part for part in (self.preset.prompt, self.prompt.strip()) if part)
+        return _told(self.preset, self.prompt)
 
 
 class Remove(Edit, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -369,7 +368,7 @@ class Remove(Edit, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def text(self) -> str:
         """The prompt that the model is told."""
-        return ", ".join(part for part in (self.preset.prompt, self.prompt.strip()) if part)
+        return _told(self.preset, self.prompt)
 
 
 class Panel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

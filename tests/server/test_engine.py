@@ -68,3 +68,16 @@ def test_many_threads_give_the_bits_of_one(edit: Edit, monkeypatch: pytest.Monke
     monkeypatch.setattr(restyle, "workers", lambda device: 1)
     for a, b in zip(several, edit("restyle", hdr_plates(4), prompt="fog"), strict=True):
         np.testing.assert_array_equal(a.rgb, b.rgb)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("effect", ["restyle", "remove"])
+def test_every_precision_gives_finite_pixels(edit: Edit, effect: str, precision: str) -> None:
+    (done,) = edit(effect, hdr_plates(1), prompt="fog", precision=precision, num_inference_steps=2)
+    assert np.isfinite(done.rgb).all() and done.rgb.dtype == np.float32
+
+
+def test_draft_is_another_result_of_the_same_box(edit: Edit) -> None:
+    plates = hdr_plates(1, width=400, height=64)
+    final, draft = (edit("restyle", plates, prompt="fog", quality=quality)[0] for quality in ("final", "draft"))
+    assert final.box == draft.box and not np.array_equal(final.rgb, draft.rgb)

@@ -43,6 +43,17 @@ def test_another_exposure_is_matched(edit: Edit) -> None:
     assert ours >= 30
 
 
+def test_a_noisy_matte_does_not_spoil_the_frame(edit: Edit) -> None:
+    shot = pan()
+    noisy = tuple(
+        type(plate)(plate.number, plate.pixels, np.maximum(plate.mask, 1 / 255))  # type: ignore[type-var]
+        for plate in shot.plates
+    )
+    plate, truth, done = noisy[3], shot.truth[3], edit("remove", noisy)[3]
+    out = colour.encode_srgb(composite(plate.pixels, done, 1.0, premultiplied=False)[..., :3])
+    assert psnr(out, truth) >= 35
+
+
 def test_without_other_frames_it_falls_back(edit: Edit) -> None:
     shot = pan()
     with_others, alone = figures(edit, shot)[0], figures(edit, shot, propagate=False, fill="classical")[0]

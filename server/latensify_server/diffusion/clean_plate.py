@@ -87,6 +87,8 @@ def shot_of(linear: Sequence[Image], holes: Sequence[Region], shows: Sequence[Re
 def clean_plate(shot: Shot, target: int) -> tuple[Image, Region]:
     """The target frame with what other frames show filled in, and where in its hole nothing was found."""
     hole = shot.holes[target]
+    if not hole.any():
+        return shot.linear[target], hole
     box = around(hole)
     inside = hole[box.slices]
     found: list[Brought] = []

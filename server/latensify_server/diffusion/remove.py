@@ -27,6 +27,9 @@ from latensify_server.engine import ProgressCall, WindowEdit
 SAFETY_PX = 2.0
 """Around a drawn matte, pixels of another frame are not taken for background: edges of the object, its motion blur."""
 
+FAINT = 0.02
+"""A matte no stronger than this counts as noise of its file: nothing is painted there."""
+
 
 def remove(model: Model, work: WindowEdit, progress: ProgressCall) -> list[Edited]:
     """One edited frame for each plate of the window. Raises what `progress` raises."""
@@ -35,10 +38,10 @@ def remove(model: Model, work: WindowEdit, progress: ProgressCall) -> list[Edite
     mattes = [matte_of(plate, work) for plate in work.plates]
     linear = [colour.to_linear(plate.pixels[..., :3], params.colour_space) for plate in work.plates]
     progress(0.02, "following the background")
-    holes = [matte > 0 for matte in mattes]
-    shows = [grow(drawn(plate, work), SAFETY_PX * work.render_scale) == 0 for plate in work.plates]
+    holes = [matte > FAINT for matte in mattes]
+    shows = [grow(drawn(plate, work), SAFETY_PX * work.render_scale) <= FAINT for plate in work.plates]
     shot = plates.shot_of(linear, holes, shows, params.motion)
-    found = _seen(shot, params, progress)
+    found = _seen(shot, params, workers(model.device), progress)
     filled = _invented(shot, found, model, params, progress)
 
     def finish(index: int, report: Report) -> Edited:
@@ -53,17 +56,15 @@ def remove(model: Model, work: WindowEdit, progress: ProgressCall) -> list[Edite
     return each(indices, finish, lambda done: progress(0.95 + 0.05 * done, "finishing"), workers(model.device))
 
 
-def _seen(shot: Shot, params: Remove, progress: ProgressCall) -> list[tuple[Image, Region]]:
+def _seen(shot: Shot, params: Remove, threads: int, progress: ProgressCall) -> list[tuple[Image, Region]]:
     """Each frame with what others show filled in, and where in its hole none shows anything."""
     if not params.propagate or len(shot.linear) == 1:
         return list(zip(shot.linear, shot.holes, strict=True))
-    found = []
-    for index in range(len(shot.linear)):
-        progress(0.05 + 0.35 * index / len(shot.linear), "looking behind")
-        found.append(
-            plates.clean_plate(shot, index) if shot.holes[index].any() else (shot.linear[index], shot.holes[index])
-        )
-    return found
+
+    def look(index: int, report: Report) -> tuple[Image, Region]:
+        return plates.clean_plate(shot, index)
+
+    return each(range(len(shot.linear)), look, lambda done: progress(0.05 + 0.35 * done, "looking behind"), threads)
 
 
 def _invented(

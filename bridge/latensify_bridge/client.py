@@ -8,13 +8,13 @@ from __future__ import annotations
 import fcntl
 import itertools
 import json
-import os
 import secrets
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import IO, Self, TypeVar
 
 import msgspec
 import numpy as np
@@ -24,7 +24,6 @@ from latensify_bridge import __version__
 from latensify_bridge.effects import Edit
 from latensify_bridge.errors import (
     Cancelled,
-    FrameMissing,
     LatensifyError,
     Misbehaved,
     TimedOut,
@@ -55,6 +54,7 @@ from latensify_bridge.protocol import (
     Welcome,
     decode_from_server,
     encode,
+    version_mismatch,
 )
 from latensify_bridge.segments import SegmentFile
 
@@ -173,10 +173,7 @@ class Session:
     def _hello(self, client: str) -> Welcome:
         welcome, _ = self._ask(Hello(id=next(self._ids), protocol=PROTOCOL, client=client), Welcome)
         if welcome.protocol != PROTOCOL:
-            raise VersionMismatch(
-                f"The server {welcome.server} speaks protocol {welcome.protocol} and this Latensify {__version__} "
-                f"speaks {PROTOCOL}; install the same Latensify on both sides."
-            )
+            raise version_mismatch(f"The server {welcome.server}", welcome.protocol, f"this Latensify {__version__}")
         return welcome
 
     def _open_segments(self) -> None:
@@ -213,7 +210,9 @@ class Session:
             raise Misbehaved(f"The server answered with a box that lies outside the frame of {size[0]}x{size[1]}.")
         nbytes = box.nbytes(submit.depth)
         data = b"".join(parts)
-        if result.segment is not None and submit.output is not None:
+        if result.segment is not None:
+            if result.segment != submit.output:
+                raise Misbehaved("The server answered in a segment that it was not given.")
             data = bytes(self._segments[1].view(submit.output.size)[:nbytes])
         try:
             return unpack(data, box, submit.depth)
@@ -262,14 +261,6 @@ class Session:
         self._socket.send(encode(Cancel(id=id)), zmq.NOBLOCK)
 
 
-def with_frames(session: Session, send: Callable[[], list[Source]], ask: Callable[[list[Source]], Any]) -> Any:
-    """Sends frames and asks; sends them once more when the server had to let one go in between."""
-    try:
-        return ask(send())
-    except FrameMissing:
-        return ask(send())
-
-
 def connect(
     endpoint: str = "auto",
     client: str = f"latensify {__version__}",
@@ -279,17 +270,27 @@ def connect(
     """A session with the server at `endpoint`; `auto` is this user's own, started when none runs (if `start`)."""
     if endpoint != "auto":
         return Session(endpoint, client, cancelled)
-    socket_file = runtime_folder() / "server.sock"
-    if socket_file.exists():
-        try:
-            return Session(auto_endpoint(), client, cancelled)
-        except VersionMismatch:
-            raise
-        except Unreachable:
-            pass  # left over by a server that was killed
+    session = _running(client, cancelled)
+    if session:
+        return session
     if not start:
         raise Unreachable("No server runs on this machine; start one with `latensify serve`.")
     return _started(client, cancelled)
+
+
+def _running(client: str, cancelled: Callable[[], bool]) -> Session | None:
+    """A session with the user's own server, if it runs. A socket that a killed server left refuses at once."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(runtime_folder() / "server.sock"))
+        except OSError:
+            return None
+    try:
+        return Session(auto_endpoint(), client, cancelled)
+    except (VersionMismatch, Misbehaved):
+        raise
+    except Unreachable:
+        return None
 
 
 def recorded_command() -> list[str]:
@@ -307,26 +308,40 @@ def _started(client: str, cancelled: Callable[[], bool]) -> Session:
     command = recorded_command()
     folder = private(runtime_folder())
     with open(folder / "start.lock", "w") as lock, open(folder / "server.log", "ab") as log:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # another client may have started it while we waited
+        _await_lock(lock, cancelled)
+        session = _running(client, cancelled)  # another client may have started it while we waited
+        if session:
+            return session
         child = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/"
         )
         return _first_answer(client, cancelled, child, folder / "server.log")
 
 
-def _first_answer(client: str, cancelled: Callable[[], bool], child: subprocess.Popen[bytes], log: Path) -> Session:
+def _await_lock(lock: IO[str], cancelled: Callable[[], bool]) -> None:
     deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline and not cancelled():
-        if child.poll() not in (None, 0):
-            raise Unreachable(f"The server could not be started (exit code {child.returncode}); see {log}.")
-        if os.path.exists(runtime_folder() / "server.sock"):
-            try:
-                return Session(auto_endpoint(), client, cancelled)
-            except VersionMismatch:
-                raise
-            except Unreachable:
-                pass
-        time.sleep(0.05)
+    while True:
+        try:
+            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _pause(cancelled)
+        if time.monotonic() > deadline:
+            raise Unreachable(f"The server is still starting after {START_S:g} s; see {runtime_folder()}/server.log.")
+
+
+def _pause(cancelled: Callable[[], bool]) -> None:
     if cancelled():
         raise Cancelled("Stopped by the user.")
+    time.sleep(POLL_MS / 1000)
+
+
+def _first_answer(client: str, cancelled: Callable[[], bool], child: subprocess.Popen[bytes], log: Path) -> Session:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
+        if child.poll() not in (None, 0):
+            raise Unreachable(f"The server could not be started (exit code {child.returncode}); see {log}.")
+        session = _running(client, cancelled)
+        if session:
+            return session
+        _pause(cancelled)
     raise Unreachable(f"The server did not answer within {START_S:g} s of its start; see {log}.")

@@ -11,7 +11,8 @@ from typing import Annotated, TypeVar
 import msgspec
 from msgspec import Meta
 
-from latensify_bridge.errors import LatensifyError, Misbehaved
+from latensify_bridge import __version__
+from latensify_bridge.errors import LatensifyError, Misbehaved, VersionMismatch
 from latensify_bridge.frames import Box, Depth, FrameSpec
 
 PROTOCOL = 1
@@ -214,8 +215,36 @@ def decode_from_client(header: bytes) -> FromClient:
 
 
 def decode_from_server(header: bytes) -> FromServer:
-    """Raises Misbehaved on anything that is not a message of a server."""
-    return _decode(_from_server, header)
+    """Raises VersionMismatch on the Welcome of another protocol, Misbehaved on what is no message of a server."""
+    try:
+        return _decode(_from_server, header)
+    except Misbehaved:
+        _check_version(header)
+        raise
+
+
+class _Foreign(msgspec.Struct):
+    """As much of a Welcome as every version of the protocol will have."""
+
+    type: str
+    protocol: int
+    server: str
+
+
+def _check_version(header: bytes) -> None:
+    try:
+        welcome = msgspec.msgpack.decode(header, type=_Foreign)
+    except msgspec.MsgspecError:
+        return
+    if welcome.type == "welcome" and welcome.protocol != PROTOCOL:
+        raise version_mismatch(f"The server {welcome.server}", welcome.protocol, f"this Latensify {__version__}")
+
+
+def version_mismatch(other: str, protocol: int, ours: str) -> VersionMismatch:
+    """Names both versions and the remedy."""
+    return VersionMismatch(
+        f"{other} speaks protocol {protocol} and {ours} speaks {PROTOCOL}; install the same Latensify on both sides."
+    )
 
 
 def _decode(decoder: msgspec.msgpack.Decoder[T], header: bytes) -> T:

@@ -32,7 +32,6 @@ from latensify_bridge.errors import (
     LatensifyError,
     Misbehaved,
     OutputFailed,
-    VersionMismatch,
     from_code,
 )
 from latensify_bridge.folders import private, shared_folder
@@ -60,6 +59,7 @@ from latensify_bridge.protocol import (
     decode_from_client,
     encode,
     failure,
+    version_mismatch,
 )
 from latensify_bridge.segments import sweep, write_from
 from latensify_server.cache import Cache, Entry
@@ -201,10 +201,7 @@ class Service:
 
     def _welcome(self, hello: Hello) -> Welcome:
         if hello.protocol != PROTOCOL:
-            raise VersionMismatch(
-                f"{hello.client} speaks protocol {hello.protocol} and the server {__version__} speaks {PROTOCOL}; "
-                "install the same Latensify on both sides."
-            )
+            raise version_mismatch(hello.client, hello.protocol, f"the server {__version__}")
         return Welcome(
             id=hello.id,
             protocol=PROTOCOL,

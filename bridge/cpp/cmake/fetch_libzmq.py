@@ -29,7 +29,8 @@ def fetch(folder: Path) -> None:
             raise ValueError(f"{archive.name} is not the file expected (SHA-256 {SHA256})")
         folder.mkdir(parents=True, exist_ok=True)
         with tarfile.open(archive) as packed:
-            packed.extractall(folder, filter="data")
+            safe = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # not in Python 3.11.2
+            packed.extractall(folder, **safe)  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

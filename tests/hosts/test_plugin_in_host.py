@@ -89,9 +89,7 @@ def test_scene_linear_plate_is_the_source_outside_the_matte(
     pixels[20, 60] = [np.nan, np.inf, -np.inf, 0.5]
     matte = soft_matte()
     with OfxHost(bundle) as host:
-        result = restyle(
-            host, running.endpoint, framed(pixels), mask_of(matte), mask_source="Mask input"
-        ).render(1)
+        result = restyle(host, running.endpoint, framed(pixels), mask_of(matte), mask_source="Mask input").render(1)
         host.check()
     assert result.ok, result.messages
     outside, inside = matte <= 0, matte >= 1

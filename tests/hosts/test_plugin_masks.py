@@ -117,9 +117,7 @@ def test_box_is_animated_and_each_frame_of_a_window_has_its_own(bundle: Any, run
      (GENERIC.but(clips=frozenset({"Source", "Output"})), "filter"), (GENERIC.but(unconnected="null"), "filter")],
     ids=["generic", "MLT", "Nuke", "Natron", "Resolve", "no such clip", "no data"],
 )  # fmt: skip
-def test_remove_without_a_mask_passes_through(
-    bundle: Any, running: Server, variant: HostVariant, context: str
-) -> None:
+def test_remove_without_a_mask_passes_through(bundle: Any, running: Server, variant: HostVariant, context: str) -> None:
     params = {"server": running.endpoint, "window": 1, "overlap": 0}
     with OfxHost(bundle, variant) as host:
         instance = host.instance(REMOVE, context, params=params, clips={"Source": shot()})

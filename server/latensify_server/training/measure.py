@@ -21,7 +21,7 @@ from latensify_server.training import data, looks, photos, scenes
 from latensify_server.training.looks import Image
 
 HELD_OUT_SEED = 10**9
-STEPS, GUIDANCE = 12, 2.0
+STEPS, GUIDANCE = 16, 3.0
 
 
 def psnr(a: Image, b: Image) -> float:

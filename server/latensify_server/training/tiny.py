@@ -55,6 +55,7 @@ def train_tiny(
     if not resume and out.exists():
         shutil.rmtree(out)
     out.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)
     torch.manual_seed(seed)
     folder, first = out / "shards", min(FIRST_SHARDS, sample_shards)
     renderer = _beside(shards.render, (folder, sample_shards, seed))
@@ -149,7 +150,6 @@ def main() -> None:
     parser.add_argument("--sample-shards", type=int, default=64)
     parser.add_argument("--restart", action="store_true", help="begin anew instead of from the last checkpoint")
     options = parser.parse_args()
-    torch.set_num_threads(1)
     print(
         train_tiny(
             options.out,

@@ -152,7 +152,7 @@ class Edit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             description="How closely the model follows the prompt. 1 is no guidance.",
             extra=_extra("Edit", (1, 12)),
         ),
-    ] = 3.0
+    ] = 2.0
     num_inference_steps: Annotated[
         int,
         Meta(

@@ -63,7 +63,8 @@ def edited(
     mask = np.ones(values.shape[:2], np.float16) if matte is None else to_half(np.asarray(matte, np.float32))
     rgb = (1 - sent(values, premultiplied).astype(np.float32)).astype(np.float16)
     box = Box(x0=0, y0=0, width=values.shape[1], height=values.shape[0])
-    over = composite(values, Edited(box, rgb, mask), mix, premultiplied)[..., :3]
+    with np.errstate(invalid="ignore"):  # NaN and infinity in the plate
+        over = composite(values, Edited(box, rgb, mask), mix, premultiplied)[..., :3]
     out = pixels.copy()
     shown = mask.astype(np.float32) * np.float32(mix) > 0
     made = quantise(over, LEVELS[depth]) if depth in LEVELS else to_half(over) if depth == "half" else over

@@ -147,3 +147,11 @@ def test_picture_in_another_format_than_the_source(bundle: Any, running: Server)
     box[9:27, 18:53] = 1
     expected = edited(pixels.astype(np.float32) / np.float32(255), "float", box)
     assert_same(result.image, np.concatenate([expected, np.ones_like(expected[..., :1])], axis=2))
+
+
+def test_large_picture_travels_in_parts(bundle: Any, elsewhere: Server) -> None:
+    pixels = plate(6, height=900, width=1300)  # 9.4 MB
+    with OfxHost(bundle) as host:
+        result = restyle(host, elsewhere.endpoint, framed(pixels, layout=Layout("down"))).render(1)
+        host.check()
+    assert_same(result.image, edited(pixels))

@@ -10,7 +10,6 @@ import pytest
 from .expected import (
     HEIGHT,
     REMOVE,
-    RESTYLE,
     WIDTH,
     Array,
     assert_same,
@@ -22,7 +21,7 @@ from .expected import (
     shot,
     soft_matte,
 )
-from .ofx_host import GENERIC, MLT, NATRON, NUKE, RESOLVE, Animated, Clip, HostVariant, K, Layout, OfxHost
+from .ofx_host import GENERIC, MLT, NATRON, NUKE, RESOLVE, Animated, Clip, HostVariant, Layout, OfxHost
 from .servers import Server
 
 NOWHERE = "tcp://127.0.0.1:9"  # nobody listens there
@@ -100,7 +99,7 @@ def test_source_alpha_is_the_matte(bundle: Any, running: Server) -> None:
 
 
 def test_box_is_animated_and_each_frame_of_a_window_has_its_own(bundle: Any, running: Server) -> None:
-    box = {"box_x": Animated({0: 0.0, 20: 0.8}), "box_y": 0.5, "box_width": 0.1, "box_height": 0.6}
+    box: dict[str, Any] = {"box_x": Animated({0: 0.0, 20: 0.8}), "box_y": 0.5, "box_width": 0.1, "box_height": 0.6}
     with OfxHost(bundle) as host:
         instance = restyle(host, running.endpoint, mask_source="Box below", window=8, overlap=2, **box)
         for frame in (0, 7, 20):
@@ -182,10 +181,3 @@ def test_mix_blends(bundle: Any, running: Server, mix: float) -> None:
     with OfxHost(bundle) as host:
         result = restyle(host, running.endpoint, mix=mix).render(1)
     assert_same(result.image, edited(plate(1), mix=mix))
-
-
-def test_effects_are_both_there(bundle: Any) -> None:
-    with OfxHost(bundle) as host:
-        assert host.plugins() == [RESTYLE, REMOVE]
-        assert all(host.describe(name, "general").clips["Mask"].optional for name in host.plugins())
-        assert K.kOfxActionCreateInstance not in host.actions()

@@ -44,7 +44,8 @@ def test_mask_is_fetched_at_the_same_times(bundle: Path, running: Server) -> Non
     with OfxHost(bundle) as host:
         instance = remove(host, running.endpoint, mask_of(soft_matte()), window=8, overlap=2)
         needed = frames_of(9, FIRST, LAST, 8, 2)
-        assert instance.frames_needed(9) == dict.fromkeys(["Source", "Mask"], [(float(needed[0]), float(needed[-1]))])
+        span = (float(needed[0]), float(needed[-1]))
+        assert instance.frames_needed(9) == {"Source": [span], "Mask": [span]}
         result = instance.render(9)
         assert sorted(set(fetched(result, "Mask"))) == floats(needed)
         assert_same(result.image, edited(plate(9), matte=soft_matte()))

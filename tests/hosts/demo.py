@@ -29,7 +29,7 @@ Picture = NDArray[np.uint8]
 
 # Where the passer-by is in the street shot: frame of the shot (from 1), left and right edge in pixels of 640.
 WALKER = {
-    **{1: (20, 246), 3: (38, 292), 5: (78, 308), 7: (132, 318), 9: (176, 372), 11: (176, 495), 13: (176, 535)},
+    **{1: (20, 239), 3: (38, 290), 5: (78, 308), 7: (132, 318), 9: (176, 372), 11: (176, 495), 13: (176, 535)},
     **{15: (262, 540), 17: (304, 540), 19: (390, 590), 21: (405, 640), 23: (405, 640), 25: (435, 640)},
     **{27: (540, 640), 29: (590, 640), 31: (625, 640)},
 }
@@ -57,7 +57,7 @@ class Shot:
             left, right = (
                 int(np.interp(frame, known, [self.walker[key][side] for key in known]) * width / 640) for side in (0, 1)
             )
-            top, bottom = 0, int(height * 0.97)
+            top, bottom = 0, height
         matte[top:bottom, left:right] = 255
         return matte
 
@@ -88,8 +88,9 @@ def write_plates(shot: Shot, frames: list[Picture], folder: Path) -> None:
 
 def label(picture: Picture, text: str) -> Picture:
     out = picture.copy()
-    cv2.putText(out, text, (11, 25), cv2.FONT_HERSHEY_SIMPLEX, 0.7, (0, 0, 0), 3, cv2.LINE_AA)
-    cv2.putText(out, text, (10, 24), cv2.FONT_HERSHEY_SIMPLEX, 0.7, (255, 255, 255), 1, cv2.LINE_AA)
+    (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.6, 1)
+    cv2.rectangle(out, (0, 0), (width + 20, height + 16), (0, 0, 0), cv2.FILLED)
+    cv2.putText(out, text, (8, height + 8), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (255, 255, 255), 1, cv2.LINE_AA)
     return out
 
 
@@ -129,10 +130,13 @@ def movie(rows: dict[str, list[Picture]], out: Path, rate: int) -> None:
         file.mux(stream.encode())
 
 
-def latensify(*arguments: str) -> None:
-    """The command line, as a user would call it."""
+def latensify(*arguments: str) -> dict[str, str]:
+    """The command line, as a user would call it; the summary that it ends with."""
     print("+ latensify", *arguments, flush=True)
-    subprocess.run([sys.executable, "-m", "latensify_server", *arguments], check=True)
+    command = [sys.executable, "-m", "latensify_server", *arguments, "--json"]
+    said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    summary: dict[str, str] = json.loads(said.splitlines()[-1])
+    return summary
 
 
 def timed(name: str, frames: int, work: Callable[[], object]) -> dict[str, object]:
@@ -172,7 +176,8 @@ def run(shot: Shot, host: MeltHost, out: Path) -> None:
         where = ["--window", "40", "--overlap", "0", "--mask-source", "source_alpha", "--server", running.endpoint]
         shown = f"1-{shot.count}"
         prime = ["render", "remove", "--in", str(plates), "--out", str(exr), "--frames", shown, *where, "--prime"]
-        done.append(timed("remove, headless, primed", shot.count, lambda: latensify(*prime)))
+        rendered: dict[str, str] = {}
+        done.append(timed("remove, headless, primed", shot.count, lambda: rendered.update(latensify(*prime))))
 
         def remove() -> None:
             chosen = [("org.latensify.remove", {"mask_source": "Alpha of the source", **asked})]
@@ -188,7 +193,8 @@ def run(shot: Shot, host: MeltHost, out: Path) -> None:
         "plugin": str(BUNDLE),
         "clip": str(shot.movie),
         "first_frame": shot.first,
-        "model": "tiny",
+        "model": rendered["model"],
+        "model_hash": rendered["model_hash"],
         "runs": done,
         "seen_frames": int(last),
         "mean_change": {name: changed(source, rows[name]) for name in rows if name != "source"},

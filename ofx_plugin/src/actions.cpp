@@ -29,10 +29,10 @@ OfxStatus isIdentity(Instance& instance, const PropertySet& in, const PropertySe
   const OfxTime time = in.number(kOfxPropTime, 0);
   const std::string components = instance.source.properties.text(kOfxImageEffectPropComponents);
   const Snapshot snapshot = instance.parameters.at(time);
-  const bool masked = hasMask(instance, snapshot.mask, components == kOfxImageComponentRGBA, time, false);
+  const bool masked = hasMask(instance, snapshot.mask, components == kOfxImageComponentRGBA);
   const auto reason = passesThrough(instance.effect, snapshot, masked);
   if (!reason && components != kOfxImageComponentAlpha) return kOfxStatReplyDefault;
-  if (reason && !reason->empty()) instance.messages.warn(*reason);
+  if (reason) tellPassing(instance, *reason);
   out.set(kOfxPropName, kSource.c_str());
   out.set(kOfxPropTime, time);
   return kOfxStatOK;

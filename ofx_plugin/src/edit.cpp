@@ -16,12 +16,10 @@ FrameSpec specOf(const Rect& frame, int channels) { return {frame.width(), frame
 
 }  // namespace
 
-bool hasMask(const Instance& instance, const MaskSettings& settings, bool sourceHasAlpha, OfxTime time, bool picture) {
+bool hasMask(const Instance& instance, const MaskSettings& settings, bool sourceHasAlpha) {
   if (settings.source == "none") return false;
   if (settings.source == "source_alpha") return sourceHasAlpha;
-  if (settings.source != "clip") return true;
-  if (!instance.mask.connected()) return false;
-  return !picture || bool(Image(instance.host, instance.mask.handle, time, "Mask"));
+  return settings.source != "clip" || instance.mask.connected();
 }
 
 void require(const Image& image, const char* what, OfxTime time) {
@@ -57,7 +55,7 @@ Edited Editor::edit(OfxTime time, Snapshot snapshot, const Image& source, bool i
 }
 
 std::vector<SourceName> Editor::send(const Shot& shot, OfxTime time, const Snapshot& snapshot, const Image& source) {
-  const bool masked = hasMask(instance_, snapshot.mask, source.channels == 4, time, true);
+  const bool masked = hasMask(instance_, snapshot.mask, source.channels == 4);
   std::vector<SourceName> sources;
   const FrameRange needed = shot.needed();
   for (int frame = needed.first; frame <= needed.last; ++frame) {

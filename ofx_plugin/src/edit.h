@@ -10,8 +10,9 @@
 
 namespace latensify::ofx {
 
-// Whether a matte can be had where the settings say. `picture`: also look whether the Mask clip really gives one.
-bool hasMask(const Instance& instance, const MaskSettings& settings, bool sourceHasAlpha, OfxTime time, bool picture);
+// Whether there is a matte where the settings say. A connected Mask counts: when it gives no picture, the frame fails,
+// since without its matte an edit would go where it must not.
+bool hasMask(const Instance& instance, const MaskSettings& settings, bool sourceHasAlpha);
 
 // Throws Failure("bad_input") naming the clip and the time when the host has no picture there.
 void require(const Image& image, const char* what, OfxTime time);

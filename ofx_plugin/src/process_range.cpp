@@ -11,7 +11,7 @@ void editAhead(Instance& instance, Editor& editor, OfxTime time) {
   const Snapshot snapshot = instance.parameters.at(time);
   const Image source(instance.host, instance.source.handle, time, "Source");
   require(source, "Source", time);
-  const bool masked = hasMask(instance, snapshot.mask, source.channels == 4, time, instance.effect.needsMask);
+  const bool masked = hasMask(instance, snapshot.mask, source.channels == 4);
   if (!passesThrough(instance.effect, snapshot, masked)) editor.edit(time, snapshot, source, false);
 }
 

@@ -118,6 +118,14 @@ std::optional<std::string> passesThrough(const EffectInfo& effect, const Snapsho
          " needs a matte and has none: choose one under 'Mask from', and connect the Mask input if that is chosen.";
 }
 
+void tellPassing(Instance& instance, const std::string& reason) {
+  if (reason.empty()) {
+    instance.messages.succeed(kUntouched);
+  } else {
+    instance.messages.warn(reason);
+  }
+}
+
 OfxStatus render(Instance& instance, const PropertySet& inArgs) {
   const RenderArgs args = readArgs(inArgs);
   const Image source(instance.host, instance.source.handle, args.time, "Source");
@@ -129,15 +137,11 @@ OfxStatus render(Instance& instance, const PropertySet& inArgs) {
     return kOfxStatOK;
   }
   const Snapshot snapshot = instance.parameters.at(args.time);
-  const bool masked = hasMask(instance, snapshot.mask, source.channels == 4, args.time, instance.effect.needsMask);
+  const bool masked = hasMask(instance, snapshot.mask, source.channels == 4);
   const auto reason = passesThrough(instance.effect, snapshot, masked);
   if (!reason) return watched(instance, args, snapshot, source, output);
   copy(source, output, args.window);
-  if (reason->empty()) {
-    instance.messages.succeed(kUntouched);
-  } else {
-    instance.messages.warn(*reason);
-  }
+  tellPassing(instance, *reason);
   return kOfxStatOK;
 }
 

@@ -10,20 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from .expected import HEIGHT, RESTYLE, WIDTH, assert_same, edited, plate, restyle, shot
+from .expected import HEIGHT, WIDTH, assert_same, edited, plate, restyle, shot
 from .ofx_host import (
-    EVERY,
     GENERIC,
-    MLT,
-    NATRON,
-    NUKE,
     REQUIRED_SUITES,
-    RESOLVE,
     SUITES,
-    HostVariant,
     K,
     OfxHost,
-    in_child,
 )
 from .servers import Server
 from .stub_server import WELCOME, Answer, failed, result, stub_server
@@ -77,13 +70,6 @@ def test_a_server_that_lies_fails_the_frame_with_a_sentence(
     assert said in sentences.replace("%%", "%"), sentences
 
 
-def test_a_wrong_version_is_told_with_both(bundle: Path) -> None:
-    with stub_server(hello=lambda *_: [{**WELCOME, "protocol": 7}]) as stub, OfxHost(bundle) as host:
-        rendered = restyle(host, stub.endpoint).render(1)
-    (message,) = rendered.messages
-    assert "protocol 7" in message.text and "speaks 1" in message.text
-
-
 def test_a_hung_server_fails_the_frame_and_serves_the_next_once_it_is_back(bundle: Path, running: Server) -> None:
     with OfxHost(bundle) as host:
         instance = restyle(host, running.endpoint, seed=77)
@@ -104,33 +90,6 @@ def test_a_suite_that_is_missing_is_done_without(bundle: Path, running: Server, 
         host.check()
     assert rendered.ok
     assert_same(rendered.image, edited(plate(1)))
-
-
-HOSTILE = [
-    GENERIC.without(*OPTIONAL).but(name="no optional suite"),
-    GENERIC.but(name="NULL texts", null_strings=EVERY),
-    GENERIC.but(name="NULL message functions", null_entries=frozenset(["message", "setPersistentMessage"])),
-]
-
-
-@pytest.mark.parametrize("variant", [*HOSTILE, MLT, RESOLVE, NUKE, NATRON], ids=lambda variant: variant.name)
-def test_no_host_is_crashed(bundle: Path, running: Server, variant: HostVariant) -> None:
-    """Renders with a server and without, in a process of its own: what it dies of would be told."""
-
-    def play() -> None:
-        with OfxHost(bundle, variant) as host:
-            restyle(host, running.endpoint).render(1)
-            restyle(host, "tcp://127.0.0.1:9", seed=1).render(1)
-
-    in_child(play, timeout_s=30)
-
-
-def test_a_host_whose_every_property_is_unknown_is_refused_or_served_but_not_crashed(bundle: Path) -> None:
-    def play() -> None:
-        with OfxHost(bundle, GENERIC.but(unknown=EVERY)) as host:
-            host.load(RESTYLE)
-
-    in_child(play, timeout_s=30)
 
 
 def test_many_renders_leave_nothing_behind(bundle: Path, lasting: tuple[Server, str], running: Server) -> None:

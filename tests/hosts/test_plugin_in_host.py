@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ def like(source: Clip, layout: Layout) -> Clip:
 
 @pytest.mark.parametrize("kind", ["RGBA", "RGBA premultiplied", "RGB"])
 @pytest.mark.parametrize("depth", DTYPES)
-def test_every_format_and_row_layout(bundle: Any, running: Server, depth: str, kind: str) -> None:
+def test_every_format_and_row_layout(bundle: Path, running: Server, depth: str, kind: str) -> None:
     premultiplied = "premultiplied" in kind
     pixels = plate(1, len(kind.split()[0]), depth)
     matte = soft_matte()
@@ -66,7 +67,7 @@ def test_every_format_and_row_layout(bundle: Any, running: Server, depth: str, k
 
 
 @pytest.mark.parametrize("depth", DTYPES)
-def test_alpha_passes_through_untouched(bundle: Any, running: Server, depth: str) -> None:
+def test_alpha_passes_through_untouched(bundle: Path, running: Server, depth: str) -> None:
     pixels = plate(1, 1, depth)
     with OfxHost(bundle) as host:
         instance = restyle(host, running.endpoint, framed(pixels, layout=Layout("down", 12)))
@@ -80,7 +81,7 @@ def test_alpha_passes_through_untouched(bundle: Any, running: Server, depth: str
 @pytest.mark.parametrize("inline", [False, True], ids=["shared memory", "inline"])
 @pytest.mark.parametrize("depth", FLOATS)
 def test_scene_linear_plate_is_the_source_outside_the_matte(
-    bundle: Any, running: Server, depth: str, inline: bool, monkeypatch: pytest.MonkeyPatch, home: Any
+    bundle: Path, running: Server, depth: str, inline: bool, monkeypatch: pytest.MonkeyPatch, home: Any
 ) -> None:
     if inline:
         monkeypatch.setenv("LATENSIFY_SHM", str(home / "elsewhere"))
@@ -100,7 +101,7 @@ def test_scene_linear_plate_is_the_source_outside_the_matte(
     assert_same(result.image, edited(pixels, depth, matte))
 
 
-def test_render_window_smaller_than_the_bounds_off_the_origin(bundle: Any, running: Server) -> None:
+def test_render_window_smaller_than_the_bounds_off_the_origin(bundle: Path, running: Server) -> None:
     pixels = plate(3)
     expected = edited(pixels)
     windows = [(-40, 100, 31, 136), (-40, 100, -39, 101), (-12, 110, 20, 125), (30, 135, 31, 136)]
@@ -114,7 +115,7 @@ def test_render_window_smaller_than_the_bounds_off_the_origin(bundle: Any, runni
         host.check()  # nothing outside the window was written
 
 
-def test_beyond_the_source_the_output_is_black(bundle: Any, running: Server) -> None:
+def test_beyond_the_source_the_output_is_black(bundle: Path, running: Server) -> None:
     pixels = plate(3, depth="byte")
     with OfxHost(bundle) as host:
         instance = restyle(host, running.endpoint, framed(pixels))
@@ -125,7 +126,7 @@ def test_beyond_the_source_the_output_is_black(bundle: Any, running: Server) -> 
 
 
 @pytest.mark.parametrize("scale", [(0.5, 0.5), (0.5, 1.0)])
-def test_proxy_scales_and_pixel_aspects(bundle: Any, running: Server, scale: tuple[float, float]) -> None:
+def test_proxy_scales_and_pixel_aspects(bundle: Path, running: Server, scale: tuple[float, float]) -> None:
     pixels = plate(4, height=61, width=151)
     with OfxHost(bundle) as host:
         instance = restyle(host, running.endpoint, framed(pixels, pixel_aspect=2.0, origin=(10, 20)))
@@ -136,7 +137,7 @@ def test_proxy_scales_and_pixel_aspects(bundle: Any, running: Server, scale: tup
     assert_same(result.image, edited(proxy))
 
 
-def test_picture_in_another_format_than_the_source(bundle: Any, running: Server) -> None:
+def test_picture_in_another_format_than_the_source(bundle: Path, running: Server) -> None:
     pixels = plate(5, 3, "byte")
     with OfxHost(bundle) as host:
         instance = restyle(host, running.endpoint, framed(pixels), mask_source="Box below")
@@ -149,7 +150,7 @@ def test_picture_in_another_format_than_the_source(bundle: Any, running: Server)
     assert_same(result.image, np.concatenate([expected, np.ones_like(expected[..., :1])], axis=2))
 
 
-def test_large_picture_travels_in_parts(bundle: Any, elsewhere: Server) -> None:
+def test_large_picture_travels_in_parts(bundle: Path, elsewhere: Server) -> None:
     pixels = plate(6, height=900, width=1300)  # 9.4 MB
     with OfxHost(bundle) as host:
         result = restyle(host, elsewhere.endpoint, framed(pixels, layout=Layout("down"))).render(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from .ofx_host import (
 from .servers import Server
 
 NOWHERE = "no address"  # refused without a wait
+NO_MESSAGES = GENERIC.but(null_entries=frozenset({"message", "setPersistentMessage", "clearPersistentMessage"}))
 BARE = GENERIC.without(*(set(SUITES) - REQUIRED_SUITES))
 NOTHING_SAID = GENERIC.but(null_strings=EVERY, unknown=EVERY)
 ENTRIES = sorted({name for structure in SUITES.values() for name, *_ in structure._fields_})  # type: ignore[misc]
@@ -75,8 +77,8 @@ def expected(effect: str) -> Any:
 
 @pytest.mark.parametrize(
     "variant",
-    [GENERIC, MLT, RESOLVE, NUKE, NATRON, BARE, GENERIC.but(describes_twice=True), GENERIC.but(api=None)],
-    ids=["generic", "MLT", "Resolve", "Nuke", "Natron", "bare", "describes twice", "no API version"],
+    [GENERIC, MLT, RESOLVE, NUKE, NATRON, BARE, NO_MESSAGES, GENERIC.but(describes_twice=True), GENERIC.but(api=None)],
+    ids=["generic", "MLT", "Resolve", "Nuke", "Natron", "bare", "no messages", "describes twice", "no API version"],
 )
 def test_host_gets_what_it_should(bundle: Path, running: Server, variant: HostVariant) -> None:
     violations, found = in_child(play(bundle, variant, running.endpoint))
@@ -87,7 +89,9 @@ def test_host_gets_what_it_should(bundle: Path, running: Server, variant: HostVa
 
 
 @pytest.mark.parametrize(
-    "variant", [GENERIC.but(null_strings=EVERY), NOTHING_SAID], ids=["NULL texts", "nothing known"]
+    "variant",
+    [GENERIC.but(null_strings=EVERY), GENERIC.but(unknown=EVERY), NOTHING_SAID, BARE, NO_MESSAGES],
+    ids=["NULL texts", "nothing known", "both", "bare", "no messages"],
 )
 @pytest.mark.parametrize("there", [True, False], ids=["server", "no server"])
 def test_host_that_says_nothing_of_itself(bundle: Path, running: Server, variant: HostVariant, there: bool) -> None:
@@ -181,6 +185,7 @@ def test_instances_without_number_leave_no_threads_and_no_connections(bundle: Pa
         for _ in range(4):
             results = host.render_frames(RESTYLE, "filter", range(12), **options)
             assert all(result.ok for result in results.values())
+        time.sleep(0.2)  # until the host's own threads are gone
         after = held()
         host.check()
     # ZeroMQ has two threads and six files of its own; each of three connections has five files at most

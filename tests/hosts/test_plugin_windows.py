@@ -90,6 +90,50 @@ def test_one_frame_where_no_other_can_be_had(bundle: Path, running: Server, vari
         host.check()
 
 
+@pytest.mark.parametrize("span", [(-(2.0**31), 2.0**31), (-1e300, 1e300), (float("nan"),) * 2, (5.0, -5.0), (0.0, 2.0)])
+def test_one_frame_where_the_range_makes_no_sense(bundle: Path, running: Server, span: tuple[float, float]) -> None:
+    """Endless, not a number, the wrong way round; or the time is the timeline's and the range the media's."""
+    source = shot(outside="hold", frame_range=(0, 23))
+    with OfxHost(bundle) as host:
+        instance = restyle(host, running.endpoint, source, window=8, overlap=2)
+        clip = instance.clips["Source"]
+        publish = clip.publish
+
+        def lying(thumbnail: bool = False) -> None:
+            publish(thumbnail)
+            clip.properties.put(K.kOfxImageEffectPropFrameRange, *span)
+
+        clip.publish = lying  # type: ignore[method-assign]
+        clip.publish()
+        result = instance.render(7)
+        assert fetched(result) == [7.0]
+        assert_same(result.image, edited(plate(7)))
+        host.check()
+
+
+def test_pictures_of_a_window_may_differ_in_size(bundle: Path, running: Server) -> None:
+    """As data windows do: each is asked for in the bounds of the frame that is rendered."""
+    frames = {frame: plate(frame, height=30 + frame, width=90 - frame) for frame in range(12)}
+    with OfxHost(bundle) as host:
+        instance = restyle(host, running.endpoint, Clip(frames, origin=(3, 4)), window=6, overlap=2)
+        for frame in (0, 5, 11):
+            assert_same(instance.render(frame).image, edited(frames[frame]))
+        instance.button("process_range")
+        assert_same(instance.render(5).image, edited(frames[5]))
+        host.check()
+
+
+def test_time_between_frames_is_rendered(bundle: Path, running: Server) -> None:
+    with OfxHost(bundle) as host:
+        instance = restyle(host, running.endpoint, window=4, overlap=1)
+        result = instance.render(7.25)
+        assert result.ok, result.messages
+        assert fetched(result) == [float(n) if n != 7 else 7.25 for n in frames_of(7, FIRST, LAST, 4, 1)]
+        assert_same(result.image, edited(plate(7)))  # this host's picture of 7.25 is that of 7
+        assert instance.render(1e12).status == K.kOfxStatFailed
+        host.check()
+
+
 def asked(bundle: Path, variant: HostVariant = GENERIC, frame: int = 7, **params: Any) -> Header:
     """The request that a render sends; it is refused."""
     with stub_server() as stub, OfxHost(bundle, variant) as host:

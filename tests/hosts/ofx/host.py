@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -57,6 +58,7 @@ class OfxHost:
         path = str(self.binary.path)
         self._plugins = {one.id: one for one in (Plugin(self.runtime, s, path) for s in self.binary.structs())}
         self._instances: list[tuple[Plugin, Instance]] = []
+        self._describing = threading.Lock()
         self._set_hosts()
 
     def __enter__(self) -> OfxHost:
@@ -129,7 +131,8 @@ class OfxHost:
 
     def describe(self, plugin_id: str, context: str = "filter") -> Description:
         """Load and describe if that was not done; the description in a context, its faults noted as violations."""
-        plugin = self._ready(plugin_id)
+        with self._describing:  # threads that each make an instance come here at the same time
+            plugin = self._ready(plugin_id)
         if context not in plugin.contexts:
             raise KeyError(f"{plugin_id} is not described in {context}; it is in {', '.join(plugin.contexts)}")
         return describe(plugin.contexts[context], plugin.version)

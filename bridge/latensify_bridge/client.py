@@ -138,6 +138,7 @@ class Session:
         interactive: bool = True,
         fresh: str = "",
         prime: bool = False,
+        lone: bool = False,
         timeout_s: float = 600.0,
         on_progress: Callable[[Progress], None] = lambda _: None,
     ) -> tuple[Edited, Result]:
@@ -160,6 +161,7 @@ class Session:
             interactive=interactive,
             fresh=fresh,
             prime=prime,
+            lone=lone,
             output=self._segments[1].named(whole) if self._room(1, whole) else None,
         )
         result, parts = self._ask(submit, Result, timeout_s=timeout_s, on_progress=on_progress)

@@ -104,7 +104,8 @@ class Submit(Message, frozen=True, kw_only=True):
 
     `params` is the effect's declaration as a map; `render_scale` scales sizes given in full-resolution pixels. A
     `fresh` that is not empty names a run which must not see results of earlier runs: each is computed once for it.
-    With `prime` the result also serves hosts that can give only this one frame, not its neighbours.
+    With `prime` the result also serves hosts that can give only this one frame, not its neighbours; such a host says
+    `lone`.
     """
 
     effect: Annotated[str, Meta(max_length=64)]
@@ -119,6 +120,7 @@ class Submit(Message, frozen=True, kw_only=True):
     interactive: bool = True
     fresh: Annotated[str, Meta(max_length=64)] = ""
     prime: bool = False
+    lone: bool = False
     output: Segment | None = None
 
 

@@ -222,7 +222,7 @@ class Service:
         params_model = plan_model(submit)
         model = self._kind.choose(submit.effect, params_model)
         planned = plan(submit, model)
-        primed = len(submit.sources) == 1 and planned.lone_key in self._cache
+        primed = submit.lone and not submit.fresh and planned.lone_key in self._cache
         job = Job(client, submit, model, planned.lone_key if primed else planned.key, planned.lone_key)
         if self._deliver(job, cached=True):
             return

@@ -278,11 +278,13 @@ def test_a_primed_shot_serves_a_host_that_gives_one_frame_at_a_time(endpoint: st
     with Session(endpoint, "test") as session:
         primed, _ = render(session, 5, prime=True)
         alone = [Source(99, session.send(SHOT[5]))]
-        served, result = session.edit("restyle", lone, 99, 99, 99, alone, SIZE)
+        served, result = session.edit("restyle", lone, 99, 99, 99, alone, SIZE, lone=True)
         assert result.cached
         np.testing.assert_array_equal(served.rgb, primed.rgb)
         other = [Source(99, session.send(SHOT[8]))]
-        assert not session.edit("restyle", lone, 99, 99, 99, other, SIZE)[1].cached
+        assert not session.edit("restyle", lone, 99, 99, 99, other, SIZE, lone=True)[1].cached
+        for asked in ({}, {"lone": True, "fresh": "run"}):  # who does not say so gets what its own window gives
+            assert not session.edit("restyle", lone, 99, 99, 99, alone, SIZE, **asked)[1].cached
 
 
 def test_a_client_whose_segment_shrinks_fails_alone(slow: Server) -> None:

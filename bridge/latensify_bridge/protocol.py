@@ -202,6 +202,9 @@ FromServer = Welcome | Need | Stored | Progress | Result | Failure | Report
 
 T = TypeVar("T")
 
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises on bytes from outside."""
+
 _encoder = msgspec.msgpack.Encoder()
 _from_client: msgspec.msgpack.Decoder[FromClient] = msgspec.msgpack.Decoder(FromClient)
 _from_server: msgspec.msgpack.Decoder[FromServer] = msgspec.msgpack.Decoder(FromServer)
@@ -236,7 +239,7 @@ class _Foreign(msgspec.Struct):
 def _check_version(header: bytes) -> None:
     try:
         welcome = msgspec.msgpack.decode(header, type=_Foreign)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return
     if welcome.type == "welcome" and welcome.protocol != PROTOCOL:
         raise version_mismatch(f"The server {welcome.server}", welcome.protocol, f"this Latensify {__version__}")
@@ -252,7 +255,7 @@ def version_mismatch(other: str, protocol: int, ours: str) -> VersionMismatch:
 def _decode(decoder: msgspec.msgpack.Decoder[T], header: bytes) -> T:
     try:
         return decoder.decode(header)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise Misbehaved(f"A message does not follow protocol {PROTOCOL}: {error}.") from None
 
 

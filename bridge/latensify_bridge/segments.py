@@ -53,6 +53,21 @@ class SegmentFile:
         self.close()
 
 
+class TokenFile:
+    """A server's token, by which a client knows that they share this folder; locked while the server lives."""
+
+    def __init__(self, path: Path, token: str) -> None:
+        self._path = path
+        self._file = open(path, "x")  # noqa: SIM115 - held open for its lock
+        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._file.write(token)
+        self._file.flush()
+
+    def close(self) -> None:
+        self._path.unlink(missing_ok=True)
+        self._file.close()
+
+
 def _open(folder: Path, segment: Segment, flags: int) -> int:
     if not _NAME.match(segment.name):
         raise Misbehaved(f"'{segment.name}' is not the name of a segment.")
@@ -97,9 +112,12 @@ def write_from(folder: Path, segment: Segment, parts: list[memoryview]) -> None:
 
 
 def sweep(folder: Path, min_age_s: float = 10.0) -> int:
-    """Removes segments whose owner is gone; says how many. `min_age_s` spares one just made and not locked yet."""
+    """Removes segments, and tokens of servers, whose owner is gone; says how many.
+
+    `min_age_s` spares one that was just made and is not locked yet.
+    """
     swept = 0
-    for path in folder.glob("seg-*"):
+    for path in [*folder.glob("seg-*"), *folder.glob("token-*")]:
         try:
             file = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError:

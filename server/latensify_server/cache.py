@@ -3,6 +3,7 @@ no half entry. Each entry ends with a checksum all the same, for disks that lie.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -38,8 +39,9 @@ class Cache:
         self.limit_bytes = limit_bytes
         self._guess_bytes = limit_bytes  # what lies there, at most as far as we know: the first put looks
         for left in self.folder.glob("*.tmp"):
-            if time.time() - left.stat().st_mtime > 3600:  # a writer that is alive finishes sooner
-                left.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # renamed by its writer, or somebody else's
+                if time.time() - left.stat().st_mtime > 3600:  # a writer that is alive finishes sooner
+                    left.unlink()
 
     def __contains__(self, key: str) -> bool:
         return (self.folder / key).exists()
@@ -107,8 +109,9 @@ class Cache:
         total = sum(size for _, size, _ in entries)
         for _, size, path in entries:
             if total > self.limit_bytes and path.name != keep:
-                path.unlink(missing_ok=True)
-                total -= size
+                with contextlib.suppress(OSError):
+                    path.unlink()
+                    total -= size
         self._guess_bytes = total
 
     def usage(self) -> tuple[int, int]:

@@ -14,7 +14,7 @@ import xxhash
 from latensify_bridge import __version__, windows
 from latensify_bridge.effects import Edit, effect_named, parse
 from latensify_bridge.errors import BadRequest
-from latensify_bridge.protocol import Source, Submit
+from latensify_bridge.protocol import UNREADABLE, Source, Submit
 from latensify_server.engine import REVISION, ModelChoice
 
 
@@ -73,7 +73,7 @@ def plan(submit: Submit, model: ModelChoice) -> Plan:
 def _params(submit: Submit) -> Edit:
     try:
         values = msgspec.msgpack.decode(submit.params, type=dict[str, object])
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         raise BadRequest("The parameters of the request are not a map of names to values.") from None
     params: Edit = parse(effect_named(submit.effect), values)
     return params

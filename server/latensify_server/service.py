@@ -40,6 +40,7 @@ from latensify_bridge.protocol import (
     HEARTBEAT_S,
     PART_BYTES,
     PROTOCOL,
+    UNREADABLE,
     Cancel,
     Failure,
     FromClient,
@@ -61,7 +62,7 @@ from latensify_bridge.protocol import (
     failure,
     version_mismatch,
 )
-from latensify_bridge.segments import sweep, write_from
+from latensify_bridge.segments import TokenFile, sweep, write_from
 from latensify_server.cache import Cache, Entry
 from latensify_server.engines import ENGINES
 from latensify_server.frames_check import check_sources
@@ -76,6 +77,7 @@ log.addHandler(logging.NullHandler())  # within another command, its own failure
 
 TICK_MS = 100
 SWEEP_S = 30.0
+RETRY_S = 10.0  # an engine that could not be started is not tried again sooner
 
 
 class Service:
@@ -85,13 +87,13 @@ class Service:
         self._settings = settings
         self._kind = ENGINES[settings.engine]
         self._shared = private(shared_folder())
-        self._cache = Cache(settings.cache, settings.cache_bytes)
-        self._store = Store(self._shared, settings.frames_bytes)
-        self._queue = Queue(settings.max_jobs)
-        self._proof = SharedMemory(f"token-{secrets.token_hex(8)}", secrets.token_hex(16))
-        (self._shared / self._proof.name).write_text(self._proof.token)
         self._context = zmq.Context()
         self._router = self._bound(settings.endpoint)
+        self._cache = Cache(settings.cache, settings.cache_bytes)
+        self._store = Store(self._shared, settings.frames, settings.frames_bytes)
+        self._queue = Queue(settings.max_jobs)
+        self._proof = SharedMemory(f"token-{secrets.token_hex(8)}", secrets.token_hex(16))
+        self._token = TokenFile(self._shared / self._proof.name, self._proof.token)
         self.endpoint = self._router.getsockopt_string(zmq.LAST_ENDPOINT)
         self._stopping = threading.Event()
         self._started_s = self._heard_s = time.monotonic()
@@ -129,11 +131,13 @@ class Service:
     def _turn(self) -> None:
         poller = zmq.Poller()
         poller.register(self._router, zmq.POLLIN)
-        poller.register(self._link.fileno(), zmq.POLLIN)
+        link = self._link.fileno() if self._broken is None else None
+        if link is not None:
+            poller.register(link, zmq.POLLIN)
         ready = dict(poller.poll(TICK_MS))
         if self._router in ready:
             self._hear_client()
-        if self._link.fileno() in ready:
+        if link in ready:
             self._hear_worker()
         self._dispatch()
         self._tick()
@@ -150,7 +154,7 @@ class Service:
         self._link.close()
         self._process.terminate()
         self._process.wait()
-        (self._shared / self._proof.name).unlink(missing_ok=True)
+        self._token.close()
         self._store.close()
 
     def _tick(self) -> None:
@@ -168,7 +172,7 @@ class Service:
         client, header, *parts = self._router.recv_multipart()
         self._heard_s = time.monotonic()
         with self._failures_told(client, _id_of(header)):
-            self._answer(client, _decode(header), parts)
+            self._answer(client, _decoded(header), parts)
 
     @contextlib.contextmanager
     def _failures_told(self, client: bytes, id: str) -> Iterator[None]:
@@ -222,12 +226,16 @@ class Service:
         params_model = plan_model(submit)
         model = self._kind.choose(submit.effect, params_model)
         planned = plan(submit, model)
-        primed = submit.lone and not submit.fresh and planned.lone_key in self._cache
-        job = Job(client, submit, model, planned.lone_key if primed else planned.key, planned.lone_key)
+        job = Job(client, submit, model, planned.key, planned.lone_key)
+        primed = Job(client, submit, model, planned.lone_key)
+        if submit.lone and not submit.fresh and self._deliver(primed, cached=True):
+            return
         if self._deliver(job, cached=True):
             return
+        self._check_engine()
         missing = sorted(name for name in job.frames if name not in self._store)
         if missing:
+            self._check_room(job, len(missing))
             self._tell(
                 client,
                 Failure(
@@ -242,6 +250,16 @@ class Service:
         self._queue.add(job)
         log.info("%s %s frame %d queued", submit.id, submit.effect, submit.frame)
         self._tell_progress(job)
+
+    def _check_room(self, job: Job, missing: int) -> None:
+        """Raises Busy where the frames of one request, of which some are missing, can never all be held."""
+        held = [self._store.spec(name).nbytes for name in job.frames if name in self._store]
+        need = sum(held) + missing * max(held, default=0)
+        if need > self._store.limit_bytes:
+            raise Busy(
+                f"Frame {job.submit.frame} needs about {need / 2**20:.0f} MiB of frames around it, and the server may hold "
+                f"{self._store.limit_bytes / 2**20:.0f}; use a smaller window, or start it with a larger --frames-mb."
+            )
 
     def _cancel(self, client: bytes, id: str) -> None:
         job = self._queue.find(client, id)
@@ -345,6 +363,7 @@ class Service:
             self._process = subprocess.Popen(
                 [
                     sys.executable,
+                    "-P",  # the folder we happen to be in is nothing to import from
                     "-m",
                     "latensify_server.worker",
                     str(theirs.fileno()),
@@ -357,15 +376,25 @@ class Service:
             )
         self._link = Connection(ours.detach())
         self._occupied: str | None = None
+        self._reason = ""
         self._device = "starting"
+        self._broken: EngineFailed | None = None
+
+    def _check_engine(self) -> None:
+        """Raises why the engine could not be started; after a while it is tried again."""
+        if self._broken is None:
+            return
+        if time.monotonic() < self._retry_s:
+            raise self._broken
+        self._start_worker()
 
     def _dispatch(self) -> None:
-        if self._device == "starting" or self._occupied is not None:
+        if self._device == "starting" or self._broken or self._occupied is not None:
             return
         job = self._queue.start_next()
         if job is None:
             return
-        if job.key in self._cache:  # an earlier job of the same window made it
+        if self._cache.get(job.key):  # an earlier job of the same window made it
             self._finish(job, Done(job.submit.id), cached=True)
             return
         specs = {name: self._store.spec(name) for name in job.frames}
@@ -385,7 +414,9 @@ class Service:
             self._worker_died()
             return
         job = self._queue.running()
-        if isinstance(message, Ready):
+        if isinstance(message, Failed) and not message.id:
+            self._reason = message.message
+        elif isinstance(message, Ready):
             self._device = message.device
             log.info("engine %s ready on %s", self._settings.engine, message.device)
         elif isinstance(message, Step):
@@ -410,25 +441,33 @@ class Service:
             log.info("%s %s frame %d done", job.submit.id, job.submit.effect, job.submit.frame)
 
     def _worker_died(self) -> None:
+        """One that was ready is started again. One that never was would only die again: all that waits is told why."""
         code = self._process.wait()
         cause = (
             f"signal {-code}" + (", probably out of memory" if code == -9 else "") if code < 0 else f"exit code {code}"
         )
-        error = EngineFailed(f"The worker process ended ({cause}); it was started again: render the frame once more.")
-        log.error("%s", error)
         self._link.close()
-        job = self._queue.running()
-        if job:
+        if self._device == "starting":
+            self._broken = EngineFailed(self._reason or f"The worker process ended while it started ({cause}).")
+            self._retry_s = time.monotonic() + RETRY_S
+            self._give_up(list(self._queue), self._broken)
+            return
+        again = f"The worker process ended ({cause}); it was started again: render the frame once more."
+        self._give_up([job for job in self._queue if job.running], EngineFailed(again))
+        self._start_worker()
+
+    def _give_up(self, jobs: list[Job], error: EngineFailed) -> None:
+        log.error("%s", error)
+        for job in jobs:
             self._queue.remove(job)
             self._fail(job.client, job.submit.id, error)
-        self._start_worker()
 
 
 def plan_model(submit: Submit) -> str:
     """The `model` among a request's parameters, before they are checked: which model decides the rest."""
     try:
         values = msgspec.msgpack.decode(submit.params)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return "auto"
     model = values.get("model", "auto") if isinstance(values, dict) else "auto"
     return model if isinstance(model, str) else "auto"
@@ -443,14 +482,14 @@ class _Greeting(msgspec.Struct):
     client: str = "The client"
 
 
-def _decode(header: bytes) -> FromClient:
+def _decoded(header: bytes) -> FromClient:
     """A message; a Hello of another version is read as far as it can be, so that it can be told both versions."""
     try:
         return decode_from_client(header)
     except Misbehaved:
         try:
             greeting = msgspec.msgpack.decode(header, type=_Greeting)
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             raise BadRequest("A message is not one of protocol 1 (docs/protocol.md).") from None
         if greeting.type == "hello" and greeting.protocol != PROTOCOL:
             return Hello(id=greeting.id, protocol=greeting.protocol, client=greeting.client)
@@ -460,5 +499,5 @@ def _decode(header: bytes) -> FromClient:
 def _id_of(header: bytes) -> str:
     try:
         return msgspec.msgpack.decode(header, type=_Greeting).id
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return ""

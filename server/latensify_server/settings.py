@@ -12,15 +12,24 @@ from latensify_bridge.folders import auto_endpoint, cache_folder, private, share
 MIB = 2**20
 
 
+SMALL_BYTES = 2 * 1024 * MIB
+
+
+def _frames_folder() -> Path:
+    """Shared memory, or the disk where that is small, as in most containers."""
+    shared = private(shared_folder())
+    return shared if shutil.disk_usage(shared).free >= SMALL_BYTES else cache_folder() / "frames"
+
+
 def _frames_limit() -> int:
-    """A quarter of the memory, but no more than half of what shared memory has free."""
+    """A quarter of the memory, but no more than half of what is free where the frames are held."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return min(memory // 4, shutil.disk_usage(private(shared_folder())).free // 2)
+    return min(memory // 4, shutil.disk_usage(private(_frames_folder())).free // 2)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """`frames_bytes` of sent frames are held in shared memory, `cache_bytes` of results on disk.
+    """`frames_bytes` of sent frames are held in `frames`, `cache_bytes` of results in `cache`.
 
     `idle_exit_s` 0: never. `engine` is a name in engines.ENGINES.
     """
@@ -29,6 +38,7 @@ class Settings:
     engine: str = "diffusion"
     cache: Path = field(default_factory=lambda: cache_folder() / "results")
     cache_bytes: int = 20 * 1024 * MIB
+    frames: Path = field(default_factory=_frames_folder)
     frames_bytes: int = field(default_factory=_frames_limit)
     max_frame_bytes: int = 1024 * MIB
     max_jobs: int = 10_000

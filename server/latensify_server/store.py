@@ -20,20 +20,24 @@ from latensify_bridge.segments import read_into
 
 
 class Store:
-    """Holds frames up to `limit_bytes`. One server owns it; its worker reads the files by name."""
+    """Holds frames up to `limit_bytes` under `root`, read from segments in `shared`.
 
-    def __init__(self, shared: Path, limit_bytes: int) -> None:
+    One server owns it; its worker reads the files by name.
+    """
+
+    def __init__(self, shared: Path, root: Path, limit_bytes: int) -> None:
         self._shared = private(shared)
-        _sweep(shared)
-        self.folder = private(shared / f"server-{os.getpid():x}-{os.urandom(4).hex()}")
+        _sweep(private(root))
+        self.folder = private(root / f"server-{os.getpid():x}-{os.urandom(4).hex()}")
         self._lock = open(self.folder / "lock", "w")  # noqa: SIM115 - held open as long as the store lives
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        self._limit = limit_bytes
+        self.limit_bytes = limit_bytes
         self._specs: OrderedDict[str, FrameSpec] = OrderedDict()
         self.held_bytes = 0
 
     def __contains__(self, name: str) -> bool:
-        return name in self._specs
+        """Whether a frame is held: somebody may have cleaned up its file."""
+        return name in self._specs and (self.folder / name).exists()
 
     def __len__(self) -> int:
         return len(self._specs)
@@ -53,18 +57,20 @@ class Store:
 
         Raises Misbehaved when they are not the frame that is named, Busy when there is no room beside the pinned ones.
         """
-        if name in self._specs:
+        if name in self:
             return
+        if name in self._specs:
+            self.held_bytes -= self._specs.pop(name).nbytes
         if (segment.size if segment else sum(map(len, parts))) != spec.nbytes:
             raise Misbehaved(f"A frame of {spec.width}x{spec.height} needs {spec.nbytes} bytes; another number came.")
         self._make_room(spec.nbytes, pinned)
-        path = self.folder / f"{name}.tmp"
+        path = private(self.folder) / f"{name}.tmp"
         try:
             self._fill(path, name, spec, segment, parts)
             path.rename(self.folder / name)
         except OSError as error:
             raise Busy(
-                f"Shared memory is full ({self._shared}: {error.strerror}); free some or set LATENSIFY_SHM."
+                f"A frame cannot be held in {self.folder}: {error.strerror}; free space there or set LATENSIFY_SHM."
             ) from None
         finally:
             path.unlink(missing_ok=True)
@@ -87,13 +93,13 @@ class Store:
 
     def _make_room(self, size: int, pinned: Container[str]) -> None:
         for name in [name for name in self._specs if name not in pinned]:
-            if self.held_bytes + size <= self._limit:
+            if self.held_bytes + size <= self.limit_bytes:
                 return
             self.held_bytes -= self._specs.pop(name).nbytes
             (self.folder / name).unlink(missing_ok=True)
-        if self.held_bytes + size > self._limit:
+        if self.held_bytes + size > self.limit_bytes:
             raise Busy(
-                f"The frames of waiting requests fill the {self._limit // 2**20} MiB that the server may hold; "
+                f"The frames of waiting requests fill the {self.limit_bytes // 2**20} MiB that the server may hold; "
                 "use a smaller window or start it with a larger --frames-mb."
             )
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from latensify_bridge.errors import Cancelled, EngineFailed, LatensifyError
+from latensify_bridge.errors import Cancelled, EngineFailed, FrameMissing, LatensifyError
 from latensify_bridge.frames import Box, Depth, Edited, FrameSpec
 from latensify_bridge.protocol import Source, Submit
 from latensify_server import store
@@ -74,6 +74,10 @@ ToWorker = Order | Stop
 FromWorker = Ready | Step | Done | Failed
 
 
+class LinkLost(Exception):
+    """The service is gone."""
+
+
 class Worker:
     """Works off orders from `link`, one after another."""
 
@@ -92,19 +96,31 @@ class Worker:
                 while not self._orders:
                     self._hear()
                 self._work(self._orders.pop(0))
-        except (EOFError, OSError):
+        except LinkLost:
             return
 
     def _tell(self, message: FromWorker) -> None:
-        self._link.send_bytes(msgspec.msgpack.encode(message))
+        try:
+            self._link.send_bytes(msgspec.msgpack.encode(message))
+        except OSError:
+            raise LinkLost from None
 
     def _hear(self) -> None:
-        message = msgspec.msgpack.decode(self._link.recv_bytes(), type=ToWorker)
+        try:
+            message = msgspec.msgpack.decode(self._link.recv_bytes(), type=ToWorker)
+        except (EOFError, OSError):
+            raise LinkLost from None
         if isinstance(message, Stop):
             self._stopped.add(message.id)
         else:
             self._stopped.clear()  # orders come one at a time: a stop before this one came too late for another
             self._orders.append(message)
+
+    def _ready(self) -> bool:
+        try:
+            return self._link.poll()
+        except OSError:
+            raise LinkLost from None
 
     def _work(self, order: Order) -> None:
         id = order.submit.id
@@ -115,7 +131,7 @@ class Worker:
             self._tell(Failed(id, error.code, str(error)))
         except MemoryError:
             self._tell(Failed(id, "out_of_memory", "The machine's memory is full; use a smaller window."))
-        except (EOFError, OSError):
+        except LinkLost:
             raise
         except Exception as error:
             traceback.print_exc()
@@ -167,12 +183,15 @@ class Worker:
 
     def _plate(self, order: Order, source: Source) -> Plate:
         folder = Path(order.frames_folder)
-        pixels = store.read(folder, source.pixels, order.specs[source.pixels])
-        mask = store.read(folder, source.mask, order.specs[source.mask]) if source.mask else None
+        try:
+            pixels = store.read(folder, source.pixels, order.specs[source.pixels])
+            mask = store.read(folder, source.mask, order.specs[source.mask]) if source.mask else None
+        except FileNotFoundError:
+            raise FrameMissing(f"Frame {source.number} was cleaned away from {folder}; send it again.") from None
         return Plate(source.number, pixels, mask)
 
     def _progress(self, id: str, fraction: float, stage: str) -> None:
-        while self._link.poll():
+        while self._ready():
             self._hear()
         if id in self._stopped:
             self._stopped.discard(id)
@@ -204,9 +223,12 @@ def main(arguments: list[str]) -> None:
     cache = Cache(Path(arguments[2]), int(arguments[3]))
     try:
         engine = ENGINES[arguments[1]].make()
-    except LatensifyError as error:
-        link.send_bytes(msgspec.msgpack.encode(Failed("", error.code, str(error))))
-        return
+    except Exception as error:
+        traceback.print_exc()
+        reason = f"{type(error).__name__}: {error}".rstrip(".")
+        sentence = f"The engine cannot be loaded ({reason}); `latensify doctor` says what is missing."
+        link.send_bytes(msgspec.msgpack.encode(Failed("", EngineFailed.code, sentence)))
+        sys.exit(1)
     Worker(link, engine, cache).run()
     os._exit(0)  # torch's threads and a device's runtime can take seconds to wind down
 

@@ -18,10 +18,14 @@ from latensify_bridge.effects import Remove, Restyle
 from latensify_bridge.errors import (
     BadInput,
     BadParameter,
+    BadRequest,
+    Busy,
     Cancelled,
+    EngineFailed,
     FrameMissing,
     LatensifyError,
     Misbehaved,
+    OutputFailed,
     TimedOut,
     UnknownEffect,
     Unreachable,
@@ -29,8 +33,10 @@ from latensify_bridge.errors import (
 )
 from latensify_bridge.frames import Depth, Edited, spec_of, to_half
 from latensify_bridge.protocol import PART_BYTES, Failure, Hello, Result, Source, Submit, decode_from_server, encode
+from latensify_bridge.segments import sweep
 from latensify_bridge.windows import frames_of
 from latensify_server.local import local_server
+from latensify_server.service import Service
 from latensify_server.settings import Settings
 
 SIZE = (48, 32)
@@ -306,3 +312,113 @@ def test_a_cache_folder_that_is_cleaned_away_is_made_again(endpoint: str, home: 
         assert session.status().cache_entries == 0
         assert not render(session, 5)[1].cached
         assert session.status().cache_entries > 0
+
+
+def nested(levels: int) -> bytes:
+    return b"\x91" * levels + b"\xc0"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"\x82\xa4type\xa6cancel\xa2id\xa2\xff\xfe",
+        b"\x82\xa4type\xa3\xff\xfe\xfd\xa2id\xa1a",
+        b"\x83\xa4type\xa5hello\xa2id\xa1a\xa6client" + nested(100_000),
+        b"\x82\xa2id\xa1a\xa6params" + nested(100_000),
+    ],
+)
+def test_no_message_ends_the_service(endpoint: str, header: bytes) -> None:
+    with zmq.Context() as context, context.socket(zmq.DEALER) as raw:
+        raw.linger = 0
+        raw.connect(endpoint)
+        raw.send(header)
+        assert raw.poll(2000)
+        assert isinstance(decode_from_server(raw.recv()), Failure)
+    with Session(endpoint, "test") as session:
+        assert session.status().server == __version__
+
+
+@pytest.mark.parametrize(
+    "path", sorted(Path(__file__).parents[1].glob("golden/messages/*.msgpack")), ids=lambda p: p.stem
+)
+def test_mutated_messages_end_in_a_failure_or_an_answer(endpoint: str, path: Path) -> None:
+    """Every 7th byte of every golden message, turned over: whatever comes of it, the next client is served."""
+    good = path.read_bytes()
+    with zmq.Context() as context, context.socket(zmq.DEALER) as raw:
+        raw.linger = 0
+        raw.connect(endpoint)
+        for at in range(0, len(good), 7):
+            raw.send(good[:at] + bytes([good[at] ^ 0xFF]) + good[at + 1 :])
+            raw.send(good[:at])
+    with Session(endpoint, "test") as session:
+        assert session.status().server == __version__
+
+
+def test_parameters_that_are_no_text_are_a_bad_request(endpoint: str) -> None:
+    error = raw_submit(endpoint, prompt=msgspec.Raw(b"\xa2\xff\xfe"))
+    assert isinstance(error, BadRequest)
+
+
+def test_an_engine_that_cannot_be_loaded_is_told_to_all_that_wait(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "torch.py").write_text("raise ImportError('no torch here')\n")
+    with server(home / "broken", engine="diffusion", env={"PYTHONPATH": str(tmp_path)}) as running:
+        with Session(running.endpoint, "test") as session:
+            for _ in range(2):
+                with pytest.raises(
+                    EngineFailed, match=r"cannot be loaded \(ImportError: no torch here\); `latensify doc"
+                ):
+                    render(session, 5, timeout_s=30)
+        assert running.log.read_text().count("no torch here") < 8, "it is not started over and over"
+
+
+def test_nothing_is_imported_from_the_folder_we_are_in(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "random.py").write_text("raise SystemExit('imported from the current folder')\n")
+    monkeypatch.chdir(tmp_path)
+    with local_server(Settings(endpoint="", engine="fake")) as address, Session(address, "test") as session:
+        render(session, 5)
+
+
+def test_frames_that_were_cleaned_away_are_asked_for_again(home: Path) -> None:
+    shared = Path(os.environ["LATENSIFY_SHM"])
+    with local_server(Settings(endpoint="", engine="fake")) as address, Session(address, "test") as session:
+        found = sources(session, 5)
+        for folder in shared.glob("server-*"):
+            shutil.rmtree(folder)
+        with pytest.raises(FrameMissing):
+            session.edit("restyle", EDIT, 5, 0, 23, found, SIZE)
+        assert render(session, 5)[1].frame == 5
+
+
+def test_a_window_that_can_never_be_held_is_told_so(home: Path) -> None:
+    small = Settings(endpoint="", engine="fake", frames_bytes=3 * SHOT[0].nbytes)
+    with local_server(small) as address, Session(address, "test") as session:
+        with pytest.raises(Busy, match="use a smaller window, or start it with a larger --frames-mb"):
+            render(session, 5)
+        assert render(session, 5, Restyle(prompt="x", window=2, overlap=0))[1].frame == 5
+
+
+def test_a_damaged_result_is_computed_again(endpoint: str, home: Path) -> None:
+    with Session(endpoint, "test") as session:
+        first, _ = render(session, 5, prime=True)
+        for entry in (home / "cache/results").iterdir():
+            entry.write_bytes(entry.read_bytes()[:-1] + b"?")
+        lone = [Source(5, session.send(SHOT[5]))]
+        again, result = session.edit("restyle", EDIT, 5, 5, 5, lone, SIZE, lone=True)
+        assert not result.cached
+        np.testing.assert_array_equal(again.rgb, first.rgb)
+
+
+def test_a_bad_address_leaves_nothing_behind(home: Path) -> None:
+    with pytest.raises(OutputFailed, match="Cannot listen on"):
+        Service(Settings(endpoint="tcp://127.0.0.1:abc", engine="fake"))
+    assert not list(Path(os.environ["LATENSIFY_SHM"]).iterdir())
+
+
+def test_the_token_of_a_killed_server_is_swept(slow: Server) -> None:
+    shared = Path(os.environ["LATENSIFY_SHM"])
+    slow.kill()
+    assert len(list(shared.glob("token-*"))) == 1
+    assert sweep(shared, min_age_s=0) == 1
+    assert not list(shared.glob("token-*"))

@@ -18,7 +18,7 @@ def frame(value: float) -> tuple[str, FrameSpec, bytes]:
 
 
 def test_a_frame_is_taken_inline_or_from_a_segment(tmp_path: Path) -> None:
-    store = Store(tmp_path, 10**6)
+    store = Store(tmp_path, tmp_path, 10**6)
     name, spec, data = frame(0.25)
     store.put(name, spec, None, [data[:100], data[100:]], ())
     np.testing.assert_array_equal(read(store.folder, name, spec), np.full((8, 8, 4), 0.25, np.float16))
@@ -33,7 +33,7 @@ def test_a_frame_is_taken_inline_or_from_a_segment(tmp_path: Path) -> None:
 
 
 def test_a_lying_client_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
-    store = Store(tmp_path, 10**6)
+    store = Store(tmp_path, tmp_path, 10**6)
     name, spec, data = frame(0.25)
     with pytest.raises(Misbehaved, match="needs 512 bytes"):
         store.put(name, spec, None, [data[:-1]], ())
@@ -43,7 +43,7 @@ def test_a_lying_client_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_old_frames_go_and_pinned_ones_stay(tmp_path: Path) -> None:
-    store = Store(tmp_path, 3 * 512)
+    store = Store(tmp_path, tmp_path, 3 * 512)
     names = []
     for value in range(5):
         name, spec, data = frame(value)
@@ -58,10 +58,10 @@ def test_old_frames_go_and_pinned_ones_stay(tmp_path: Path) -> None:
 def test_the_store_of_a_killed_server_is_swept_and_a_living_one_is_not(tmp_path: Path) -> None:
     code = (
         "import os, pathlib; from latensify_server.store import Store;"
-        f"Store(pathlib.Path({str(tmp_path)!r}), 10); os.kill(os.getpid(), 9)"
+        f"Store(pathlib.Path({str(tmp_path)!r}), pathlib.Path({str(tmp_path)!r}), 10); os.kill(os.getpid(), 9)"
     )
     subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
     assert len(list(tmp_path.iterdir())) == 1
-    first = Store(tmp_path, 10)
-    second = Store(tmp_path, 10)
+    first = Store(tmp_path, tmp_path, 10)
+    second = Store(tmp_path, tmp_path, 10)
     assert {path.name for path in tmp_path.iterdir()} == {first.folder.name, second.folder.name}

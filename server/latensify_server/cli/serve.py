@@ -7,6 +7,7 @@ import ipaddress
 import logging
 import signal
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import click
@@ -50,7 +51,7 @@ def serve(
 ) -> None:
     """Answers hosts and renderers until stopped with Ctrl-C."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    given = {"frames_bytes": frames_mb * MIB} if frames_mb else {}
+    given: dict[str, Any] = {"frames_bytes": frames_mb * MIB} if frames_mb else {}
     settings = Settings(
         endpoint=_checked(endpoint),
         engine=engine,

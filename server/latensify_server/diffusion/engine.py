@@ -6,7 +6,9 @@ import os
 from collections.abc import Callable
 
 import cv2
+import diffusers
 import torch
+import transformers
 
 from latensify_bridge.effects import Precision, effect_named
 from latensify_bridge.errors import BadInput, ModelMissing, OutOfMemory
@@ -33,6 +35,9 @@ class DiffusionEngine:
     """Keeps the model it used last. Sets torch and OpenCV, for the whole process, to give the same bits every time."""
 
     def __init__(self) -> None:
+        for library in (diffusers, transformers):  # what they say while loading is for developers
+            library.utils.logging.set_verbosity_error()
+            library.utils.logging.disable_progress_bar()
         torch.set_num_threads(1)  # see parallel.py
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # or cuBLAS may add up in any order
         torch.use_deterministic_algorithms(True, warn_only=True)

@@ -7,19 +7,30 @@ import shutil
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
+
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 REPOSITORY = Path(__file__).parents[1]
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def _nothing_skipped(report: Report) -> Report:
     """Where LATENSIFY_CI is set, nothing may be skipped for want of a part."""
-    report = yield
-    if report.skipped and os.environ.get("LATENSIFY_CI") and not hasattr(report, "wasxfail"):
+    if report.skipped and os.environ.get("LATENSIFY_CI"):
         report.outcome = "failed"
     return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    return _nothing_skipped((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    return _nothing_skipped((yield))
 
 
 @pytest.fixture(scope="session")

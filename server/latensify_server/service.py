@@ -257,7 +257,7 @@ class Service:
         need = sum(held) + missing * max(held, default=0)
         if need > self._store.limit_bytes:
             raise Busy(
-                f"Frame {job.submit.frame} needs about {need / 2**20:.0f} MiB of frames around it, and the server may hold "
+                f"Frame {job.submit.frame} needs about {need / 2**20:.0f} MiB of frames, and the server may hold "
                 f"{self._store.limit_bytes / 2**20:.0f}; use a smaller window, or start it with a larger --frames-mb."
             )
 

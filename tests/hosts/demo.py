@@ -177,13 +177,17 @@ def run(shot: Shot, host: MeltHost, out: Path) -> None:
         shown = f"1-{shot.count}"
         prime = ["render", "remove", "--in", str(plates), "--out", str(exr), "--frames", shown, *where, "--prime"]
         rendered: dict[str, str] = {}
-        done.append(timed("remove, headless, primed", shot.count, lambda: rendered.update(latensify(*prime))))
+        done.append(
+            timed(
+                "remove, headless, ahead of the host (--prime)", shot.count, lambda: rendered.update(latensify(*prime))
+            )
+        )
 
         def remove() -> None:
             chosen = [("org.latensify.remove", {"mask_source": "Alpha of the source", **asked})]
             host.render(BUNDLE, plates, chosen, removed, frames=(1, shot.count))
 
-        done.append(timed("remove in melt", shot.count, remove))
+        done.append(timed("remove in melt, served what was made ahead", shot.count, remove))
     source = frames[: shot.count]
     rows = {"source": source, "restyle: golden hour": load(restyled, shot.count), "remove": load(removed, shot.count)}
     contact_sheet(shot, rows, out / "contact_sheet.png")

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
+import av
 import click
 import msgspec
+import numpy as np
+import OpenImageIO as oiio
 import pytest
 
 from latensify_bridge import protocol
@@ -85,3 +90,40 @@ def test_every_message_and_field_is_in_the_protocol() -> None:
         assert row, f"{name} has no row"
         for field in msgspec.structs.fields(kind)[1:]:  # all have an id
             assert field.encode_name in row[1], f"{name}.{field.encode_name}"
+
+
+def pictures(folder: Path) -> None:
+    """What the README's commands name: shot.1001.exr to shot.1040.exr, their mattes, shot.mov."""
+    rng = np.random.default_rng(0)
+    for number in range(1001, 1041):
+        plate = rng.random((32, 48, 3), np.float32) * 4
+        matte = np.zeros((32, 48, 1), np.float32)
+        matte[8:16, 8 + number % 20 : 20 + number % 20] = 1
+        for name, pixels in (("shot", plate), ("matte", matte)):
+            out = oiio.ImageOutput.create(f"{name}.exr")
+            out.open(str(folder / f"{name}.{number}.exr"), oiio.ImageSpec(48, 32, pixels.shape[2], "half"))
+            out.write_image(pixels)
+            out.close()
+    with av.open(str(folder / "shot.mov"), "w") as movie:
+        stream = movie.add_stream("libx264", rate=24)
+        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
+        for _ in range(6):
+            pixels = rng.integers(0, 255, (32, 48, 3), np.uint8)
+            movie.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        movie.mux(stream.encode())
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
+    """Word for word, with the model that ships."""
+    pictures(tmp_path)
+    text = (ROOT / "README.md").read_text()
+    lines = [line for line in text.splitlines() if line.startswith("latensify render ")]
+    assert len(lines) == 3
+    for line in lines:
+        words = [sys.executable, "-m", "latensify_server", *shlex.split(line)[1:]]
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+    made = {path.name for path in tmp_path.iterdir()}
+    assert {f"{name}.{number}.exr" for name in ("night", "clean") for number in range(1001, 1041)} < made
+    assert "snow.mov" in made

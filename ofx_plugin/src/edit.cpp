@@ -41,6 +41,7 @@ Edited Editor::edit(OfxTime time, Snapshot snapshot, const Image& source, bool i
   request.renderScale = scale_;
   request.pixelAspect = source.pixelAspect * aspect_;
   request.interactive = interactive;
+  request.lone = shot.lone;
   request.width = frame_.width();
   request.height = frame_.height();
   for (int resends = 0;; ++resends) {

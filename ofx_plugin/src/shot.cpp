@@ -33,10 +33,10 @@ Shot shotAt(const Instance& instance, OfxTime time, Snapshot& snapshot) {
   const int offset = snapshot.frameOffset;
   const auto range = instance.host.temporal ? rangeOf(instance.source) : std::nullopt;
   if (range && number >= range->first && number <= range->last) {
-    return {number + offset, range->first + offset, range->last + offset, snapshot.window, snapshot.overlap};
+    return {number + offset, range->first + offset, range->last + offset, snapshot.window, snapshot.overlap, false};
   }
   snapshot.keepToOneFrame();
-  return {number + offset, number + offset, number + offset, 1, 0};
+  return {number + offset, number + offset, number + offset, 1, 0, !instance.host.temporal};
 }
 
 OfxTime timeOf(int frame, OfxTime time, int frameOffset) {

@@ -10,6 +10,7 @@ struct Shot {
   int frame;
   int first, last;
   int window, overlap;
+  bool lone = false;  // the host can give no other frame
   FrameRange needed() const { return framesOf(frame, first, last, window, overlap); }
 };
 

@@ -88,6 +88,7 @@ FROM_CLIENT: dict[str, Message] = {
         pixel_aspect=1.4587,
         interactive=False,
         fresh="run-1",
+        lone=True,
         output=_segment(1920 * 1080 * 16),
     ),
     "cancel": Cancel(id="c0ffee-6"),

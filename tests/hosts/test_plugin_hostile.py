@@ -11,13 +11,7 @@ import numpy as np
 import pytest
 
 from .expected import HEIGHT, WIDTH, assert_same, edited, plate, restyle, shot
-from .ofx_host import (
-    GENERIC,
-    REQUIRED_SUITES,
-    SUITES,
-    K,
-    OfxHost,
-)
+from .ofx_host import GENERIC, MLT, NUKE, REQUIRED_SUITES, SUITES, HostVariant, K, OfxHost
 from .servers import Server
 from .stub_server import WELCOME, Answer, failed, result, stub_server
 
@@ -130,3 +124,13 @@ def test_instances_come_and_go_while_others_render(bundle: Path, running: Server
     for frame, rendered in enumerate(done):
         assert_same(rendered.image, edited(plate(frame)))
     assert not np.array_equal(done[0].image, done[1].image)
+
+
+@pytest.mark.parametrize(("variant", "lone"), [(MLT, True), (GENERIC, False), (NUKE, False)], ids=str)
+def test_only_a_host_without_other_frames_asks_for_what_was_made_ahead(
+    bundle: Path, variant: HostVariant, lone: bool
+) -> None:
+    with stub_server(submit=whole()) as stub, OfxHost(bundle, variant) as host:
+        assert restyle(host, stub.endpoint).render(1).ok
+    (submit,) = stub.submits()
+    assert submit["lone"] is lone

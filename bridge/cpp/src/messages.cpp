@@ -136,6 +136,7 @@ Json submitOf(const std::string& id, const EditRequest& request, const Json& out
           {"pixel_aspect", request.pixelAspect},
           {"interactive", request.interactive},
           {"fresh", request.fresh},
+          {"lone", request.lone},
           {"output", output}};
 }
 

@@ -106,6 +106,7 @@ EditRequest fullRequest() {
   request.pixelAspect = 1.4587;
   request.interactive = false;
   request.fresh = "run-1";
+  request.lone = true;
   return request;
 }
 

@@ -50,6 +50,7 @@ struct EditRequest {
   int width = 0;   // of the frames sent, in pixels: an answer whose box lies outside is refused
   int height = 0;
   std::string fresh;  // not empty: the name of a run that must not see results of earlier runs
+  bool lone = false;  // the host can give only this one frame: a result made ahead in its full window serves
 };
 
 struct Edited {

@@ -101,7 +101,8 @@ def _recorded() -> dict[str, Any]:
 
 
 def _write(values: dict[str, Any]) -> None:
-    command = [sys.executable, "-m", "latensify_server", "serve", "--auto"]
+    # -E: a host's PYTHONHOME and PYTHONPATH are for its own Python; -P: nothing is imported from where the host runs
+    command = [sys.executable, "-E", "-P", "-m", "latensify_server", "serve", "--auto"]
     path = private(record().parent) / record().name
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:

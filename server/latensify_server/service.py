@@ -364,6 +364,7 @@ class Service:
                 [
                     sys.executable,
                     "-P",  # the folder we happen to be in is nothing to import from
+                    *(["-E"] if sys.flags.ignore_environment else []),
                     "-m",
                     "latensify_server.worker",
                     str(theirs.fileno()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def test_install_path_uninstall(bundle: Path, tmp_path: Path, capsys: pytest.Cap
     assert call("plugin", "install", "--bundle", bundle, "--to", to) == 0
     assert f"OFX_PLUGIN_PATH={to}" in capsys.readouterr().out
     assert (to / NAME / BINARY).read_bytes() == b"binary"
-    assert recorded_command() == [sys.executable, "-m", "latensify_server", "serve", "--auto"]
+    assert recorded_command() == [sys.executable, "-E", "-P", "-m", "latensify_server", "serve", "--auto"]
     assert call("plugin", "path") == 0
     assert capsys.readouterr().out.strip() == str(to / NAME)
     (to / "Other.ofx.bundle").mkdir()
@@ -90,3 +91,17 @@ def test_a_folder_that_cannot_be_made_is_named(bundle: Path, capsys: pytest.Capt
 def test_without_the_right_to_write_to_the_system_the_home_is_used() -> None:
     with without_privileges():
         assert plugin_install.default_folder() == Path.home() / "OFX" / "Plugins"
+
+
+def test_the_recorded_command_works_under_a_host_with_a_python_of_its_own(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host's PYTHONHOME would stop our Python; a random.py where the host runs would be taken for Python's."""
+    assert call("plugin", "install", "--bundle", bundle, "--to", tmp_path / "plugins") == 0
+    (tmp_path / "random.py").write_text("raise SystemExit('imported from where the host runs')\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONHOME", str(tmp_path / "no such python"))
+    command = [*recorded_command(), "--engine", "fake", "--idle-exit", "0.5"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "Listening on" in done.stdout and "engine fake ready" in done.stderr

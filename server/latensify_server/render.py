@@ -20,6 +20,7 @@ from latensify_bridge.effects import Panel, Remove, Restyle, changes_nothing
 from latensify_bridge.errors import Cancelled, FrameMissing
 from latensify_bridge.frames import Depth, Edited
 from latensify_bridge.protocol import Progress, Result
+from latensify_server.engine import REVISION
 from latensify_server.media.image import Image
 from latensify_server.media.output import Output
 from latensify_server.media.pixels import lay
@@ -41,7 +42,7 @@ class Reporter(Protocol):
 @dataclass(frozen=True)
 class Job:
     """What to render. `fresh` not empty: results of earlier runs are not used. `prime`: results also serve hosts
-    that can give only one frame.
+    that can give only one frame. `model_hash` is the model's where it is known beforehand, for `resume`.
     """
 
     effect: str
@@ -52,12 +53,14 @@ class Job:
     fresh: str = ""
     prime: bool = False
     depth: str | None = None
+    model_hash: str = ""
 
 
 def frame_key(job: Job, shot: Shot, frame: int) -> str:
     """Names all that decides a rendered frame: effect, parameters, the frames of its windows, its own stored pixels."""
     sources = [each.source for each in shot.sources(frame, job.edit)]
-    deciding = [__version__, job.effect, job.edit, job.panel.mix, job.depth, frame, shot.named(frame).stored, sources]
+    own = [job.panel.mix, job.depth, frame, shot.named(frame).stored]
+    deciding = [__version__, REVISION, job.effect, job.edit, job.model_hash, own, sources]
     return xxhash.xxh3_128(msgspec.msgpack.encode(deciding)).hexdigest()
 
 
@@ -187,12 +190,16 @@ def _count(summary: Summary, frame: int, result: Result | None) -> str:
     return "from the cache" if result.cached else "done"
 
 
+def _parameters(job: Job) -> dict[str, object]:
+    """Every parameter that had a part in the pixels."""
+    panel = msgspec.structs.asdict(job.panel)
+    return {**msgspec.structs.asdict(job.edit), **{n: v for n, v in panel.items() if n not in ("server", "timeout_s")}}
+
+
 def _metadata(job: Job, key: str, result: Result | None) -> dict[str, str | int]:
     return {
         "effect": job.effect,
-        "params": msgspec.json.encode(
-            {**msgspec.structs.asdict(job.edit), "mix": job.panel.mix}, order="sorted"
-        ).decode(),
+        "params": msgspec.json.encode(_parameters(job), order="sorted").decode(),
         "seed": job.edit.seed,
         "model": result.model if result else "",
         "model_hash": result.model_hash if result else "",

@@ -23,6 +23,7 @@ from latensify_server.cli.exit_codes import EPILOG
 from latensify_server.cli.options import EffectCommand, checked, from_file
 from latensify_server.cli.progress import reporting
 from latensify_server.cli.stopping import stoppable
+from latensify_server.engine import REVISION
 from latensify_server.engines import ENGINES
 from latensify_server.media import framelist
 from latensify_server.media.clip import Clip, open_clip
@@ -124,7 +125,8 @@ def _run(effect: str, request: Request, given: dict[str, Any]) -> None:
         edit = msgspec.structs.replace(edit, colour_space=colour_space_of(plate.name, first))
     fresh = secrets.token_hex(8) if request.no_cache else ""
     frames = sorted(frames) if is_movie(request.out) else frames
-    job = Job(effect, edit, panel, frames, request.resume, fresh, request.prime, request.depth)
+    model_hash = "" if request.server else ENGINES[request.engine].choose(effect, edit.model).hash
+    job = Job(effect, edit, panel, frames, request.resume, fresh, request.prime, request.depth, model_hash)
     summary = _render(job, shot, mask, request)
     if request.as_json:
         click.echo(json.dumps(dataclasses.asdict(summary)))
@@ -148,7 +150,7 @@ def _open_mask(mask: str | None, plate: Clip) -> Clip | None:
 
 
 def _render(job: Job, shot: Shot, mask: Clip | None, request: Request) -> Summary:
-    movie_key = _movie_key(job, shot, mask) if is_movie(request.out) else ""
+    movie_key = _movie_key(job, shot, mask, request.fps) if is_movie(request.out) else ""
     _spare_inputs(request.out, job, shot, mask)
     if is_movie(request.out):
         check_movie(request.out, request.depth)
@@ -208,9 +210,10 @@ def _spare_inputs(out: str, job: Job, shot: Shot, mask: Clip | None) -> None:
                 raise BadRequest(f"--out would overwrite the input {clip.files(frame)}; give it another name.")
 
 
-def _movie_key(job: Job, shot: Shot, mask: Clip | None) -> str:
+def _movie_key(job: Job, shot: Shot, mask: Clip | None, fps: float | None) -> str:
     """Names what a movie is made of: the request, and the input files by name, size and date."""
     files = sorted({str(clip.files(frame)) for clip in (shot.plate, mask) if clip for frame in clip.numbers})
     dated = [(file, os.path.getsize(file), os.stat(file).st_mtime_ns) for file in files]
-    deciding = [__version__, job.effect, job.edit, job.panel, list(job.frames), dated]
+    own = [job.panel, list(job.frames), fps]
+    deciding = [__version__, REVISION, job.effect, job.edit, job.model_hash, own, dated]
     return xxhash.xxh3_128(msgspec.msgpack.encode(deciding)).hexdigest()

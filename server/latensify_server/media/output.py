@@ -48,7 +48,7 @@ class Pictures:
 
     def finished(self, frame: int, key: str) -> bool:
         path = self.path(frame)
-        if not path.is_file() or read_metadata(path).get(KEY, key) != key:
+        if not path.is_file() or read_metadata(path).get(KEY) != key:
             return False
         try:
             read_image(path)

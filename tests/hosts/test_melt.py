@@ -266,3 +266,23 @@ def test_a_server_killed_in_the_middle_of_a_frame(melt: Setup, home: Path, plate
         kill.join()
     assert np.array_equal(read(out, (1001, 1003)), read(plates, (1001, 1003)))
     assert run.wall_s < 60
+
+
+@pytest.mark.slow
+def test_a_movie_through_the_host_and_latent_diffusion_and_back(melt: Setup, home: Path, tmp_path: Path) -> None:
+    """With the model that ships. The box grows by the feather's 4 pixels; what lies beyond is the source."""
+    two = (187, 188)
+    plain, once, twice = (tmp_path / f"{name}%04d.png" for name in ("plain", "once", "twice"))
+    melt.render(clip(), [], plain, two)
+    look = {**IN_BOX, "preset": "Golden hour", "num_inference_steps": "4"}
+    for out, folder in ((once, home / "a"), (twice, home / "b")):  # two servers: nothing is kept between them
+        with server(folder, engine="diffusion") as running:
+            melt.render(clip(), [(RESTYLE, {**look, "server": running.endpoint})], out, two)
+    source, result = read(plain, two), read(once, two)
+    inside, outside = middle(result, margin=6)
+    source_inside, source_outside = middle(source, margin=6)
+    assert np.array_equal(outside, source_outside)
+    change = inside[..., :3].astype(int) - source_inside[..., :3].astype(int)
+    blue, _, red = change.reshape(-1, 3).mean(0)
+    assert red > blue + 20, "golden hour warms the picture"
+    assert np.array_equal(read(twice, two), result)

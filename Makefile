@@ -4,7 +4,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 BUNDLE := build/plugin/Latensify.ofx.bundle
-PACKAGES := cmake ninja-build g++ make git nlohmann-json3-dev libxxhash-dev doctest-dev debootstrap python3-venv
+PACKAGES := cmake ninja-build g++ make git nlohmann-json3-dev libxxhash-dev debootstrap python3-venv
 
 .PHONY: demo test check lint plugin plugin-gcc docs clean setup system host format
 

@@ -23,6 +23,7 @@ import zmq
 from latensify_bridge import __version__
 from latensify_bridge.effects import Edit
 from latensify_bridge.errors import (
+    Busy,
     Cancelled,
     LatensifyError,
     Misbehaved,
@@ -113,7 +114,7 @@ class Session:
         spec = spec_of(pixels)
         name = frame_name(spec, data)
         if len(data) > self.welcome.max_frame_bytes:
-            raise Misbehaved(
+            raise Busy(
                 f"A frame of {len(data)} bytes is more than this server takes ({self.welcome.max_frame_bytes}); "
                 "start it with a larger --max-frame-mb."
             )

@@ -1,5 +1,8 @@
 #include "edit.h"
 
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <string>
 #include <utility>
 
@@ -8,6 +11,7 @@
 namespace latensify::ofx {
 namespace {
 
+const int kRowsAtOnce = 128;  // an abort is asked for between them: a large frame takes long to convert
 const int kResends = 2;  // the server may let frames go between sending and asking
 
 std::uint16_t* asHalves(std::byte* bytes) { return reinterpret_cast<std::uint16_t*>(bytes); }
@@ -75,7 +79,15 @@ std::vector<SourceName> Editor::send(const Shot& shot, OfxTime time, const Snaps
 }
 
 SourceName Editor::sendOne(int frame, OfxTime at, bool masked, const Image& source) {
-  const auto fill = [&](std::byte* bytes) { toFrame(source, frame_, asHalves(bytes)); };
+  const auto fill = [&](std::byte* bytes) {
+    std::uint16_t* halves = asHalves(bytes);
+    for (int top = frame_.y2; top > frame_.y1; top -= kRowsAtOnce) {
+      watch_.check();
+      const Rect rows{frame_.x1, std::max(frame_.y1, top - kRowsAtOnce), frame_.x2, top};
+      toFrame(source, rows, halves);
+      halves += std::size_t{4} * static_cast<std::size_t>(rows.width()) * static_cast<std::size_t>(rows.height());
+    }
+  };
   SourceName name{frame, session_.send(specOf(frame_, 4), fill, watch_.wait()), ""};
   if (masked) name.mask = sendMask(at, source);
   return name;

@@ -199,6 +199,7 @@ def test_auto_starts_the_recorded_server_once_and_again_after_a_kill(bundle: Pat
     recorded(home, sys.executable, "-m", "latensify_server", "serve", "--auto", "--engine", "fake", "--idle-exit", "3")
     log = home / "run/server.log"
     params: dict[str, Any] = {"preset": "Winter", "server": "auto", "window": 1, "overlap": 0}
+    killed: list[int] = []
     with OfxHost(bundle) as host:
         for starts in (1, 2):
             options: dict[str, Any] = {"params": {**params, "seed": starts}, "clips": {"Source": shot()}}
@@ -209,7 +210,9 @@ def test_auto_starts_the_recorded_server_once_and_again_after_a_kill(bundle: Pat
             assert log.read_text().lower().count("listening") == starts
             with Session(auto_endpoint(), "test") as session:
                 assert session.status().finished == 4
-            os.kill(_server_of(home), signal.SIGKILL)
+            assert not any(Path(f"/proc/{process}").exists() for process in killed), "reaped at the next start"
+            killed.append(_server_of(home))
+            os.kill(killed[-1], signal.SIGKILL)
         host.check()
 
 
@@ -225,6 +228,25 @@ def _server_of(home: Path) -> int:
         except OSError:
             continue
     raise AssertionError(f"no server of {home} runs")
+
+
+def test_server_that_is_started_keeps_nothing_of_its_host(bundle: Path, home: Path, tmp_path: Path) -> None:
+    """Neither the folder that the host runs in nor the files that it has open, though they are inherited."""
+    recorded(home, sys.executable, "-m", "latensify_server", "serve", "--auto", "--engine", "fake", "--idle-exit", "3")
+    held = tmp_path / "held by the host"
+    file = os.open(held, os.O_CREAT | os.O_WRONLY)
+    os.set_inheritable(file, True)
+    try:
+        with OfxHost(bundle) as host:
+            result = restyle(host, "auto").render(1)
+            assert result.ok, result.messages
+            process = Path(f"/proc/{_server_of(home)}")
+            assert os.readlink(process / "cwd") == "/"
+            assert str(held) not in [os.readlink(entry) for entry in (process / "fd").iterdir()]
+            os.kill(int(process.name), signal.SIGKILL)
+            host.check()
+    finally:
+        os.close(file)
 
 
 @pytest.mark.parametrize(

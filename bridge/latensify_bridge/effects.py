@@ -508,17 +508,30 @@ def parse(declaration: type[msgspec.Struct], values: Mapping[str, Any], strict: 
 
 
 def _sentence(message: str, declaration: type[msgspec.Struct], values: Mapping[str, Any]) -> str:
-    """msgspec says '... - at `$.name`'; say it with the value and, for a choice, what there is to choose."""
+    """msgspec says '... - at `$.name`'; say it with the value and what is allowed."""
     reason, _, where = message.partition(" - at `$.")
     name = where.rstrip("`")
     if not name:
         return f"{reason[0].upper()}{reason[1:]}."
     field = next(field for field in msgspec.structs.fields(declaration) if field.encode_name == name)
-    kind = field.type
+    return f"Parameter '{name}' cannot be {reprlib.repr(values[name])}: {_allowed(field.type, reason)}."
+
+
+_EXPECTED = {float: "a number", int: "a whole number", bool: "true or false", str: "text"}
+
+
+def _allowed(kind: Any, reason: str) -> str:
+    limits: dict[str, Any] = {}
     while hasattr(kind, "__metadata__"):
+        for meta in kind.__metadata__:
+            limits |= {name: value for name in ("ge", "le", "max_length") if (value := getattr(meta, name)) is not None}
         kind = kind.__origin__
-    if isinstance(kind, type) and issubclass(kind, Choice):
-        reason = f"Expected one of {', '.join(member.value for member in kind)}"
-    return (
-        f"Parameter '{name}' cannot be {reprlib.repr(values[name])}: {reason[0].lower()}{reason[1:].replace('`', '')}."
-    )
+    if issubclass(kind, Choice):
+        return f"expected one of {', '.join(member.value for member in kind)}"
+    if ", got " in reason:
+        return f"{_EXPECTED[kind]} is expected"
+    if "ge" in limits:
+        return f"it must lie between {limits['ge']:.10g} and {limits['le']:.10g}"
+    if "regex" in reason:
+        return "a name has letters, digits, dots, dashes and underscores, and begins with a letter or a digit"
+    return f"it may have at most {limits['max_length']} characters"

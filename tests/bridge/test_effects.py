@@ -31,14 +31,17 @@ def test_a_prompt_has_a_preset_beside_it() -> None:
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"strength": 9.0}, "Parameter 'strength' cannot be 9.0: expected float <= 1.0."),
-        ({"strength": math.nan}, "Parameter 'strength' cannot be nan: expected float >= 0.0."),
+        ({"strength": 9.0}, "Parameter 'strength' cannot be 9.0: it must lie between 0 and 1."),
+        ({"strength": math.nan}, "Parameter 'strength' cannot be nan: it must lie between 0 and 1."),
         ({"strenght": 0.5}, "There is no parameter 'strenght'; there are colour_space,"),
         ({"preset": "wintry"}, "Parameter 'preset' cannot be 'wintry': expected one of prompt, winter,"),
         ({"window": 4, "overlap": 3}, "Overlap 3 is more than half of window 4; use 2 or less."),
-        ({"seed": 1.5}, "Parameter 'seed' cannot be 1.5: expected int, got float."),
-        ({"model": "../../etc"}, "Parameter 'model' cannot be '../../etc'"),
-        ({"prompt": "a" * 4001}, "Parameter 'prompt' cannot be"),
+        ({"seed": 1.5}, "Parameter 'seed' cannot be 1.5: a whole number is expected."),
+        ({"seed": -1}, "Parameter 'seed' cannot be -1: it must lie between 0 and 2147483647."),
+        ({"strength": "x"}, "Parameter 'strength' cannot be 'x': a number is expected."),
+        ({"model": "../../etc"}, "Parameter 'model' cannot be '../../etc': a name has letters, digits, dots, dashes"),
+        ({"model": "a" * 201}, "Parameter 'model' cannot be 'aaaaaaaaaaaa...aaaaaaaaaaaaa': it may have at most 200"),
+        ({"prompt": "a" * 4001}, "Parameter 'prompt' cannot be 'aaaaaaaaaaaa...aaaaaaaaaaaaa': it may have at most"),
     ],
 )
 def test_a_bad_parameter_is_told_in_one_sentence(values: dict[str, object], said: str) -> None:

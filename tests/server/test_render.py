@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -17,6 +18,8 @@ import numpy as np
 import pytest
 
 from latensify_bridge import __version__
+from latensify_server.engine import ModelChoice
+from latensify_server.engines import ENGINES
 from latensify_server.local import local_server
 from latensify_server.media.movie import Movie
 from latensify_server.media.movie_write import movie_metadata
@@ -193,6 +196,9 @@ def test_metadata(folder: Path, server: str, tmp_path: Path, capsys: pytest.Capt
     assert len(said["latensify:key"]) == 32
     params = json.loads(said["latensify:params"])
     assert (params["strength"], params["prompt"], params["colour_space"]) == (0.25, "winter", "linear_rec709")
+    assert (params["mask_source"], params["mask_channel"], params["mask_invert"]) == ("clip", "luminance", False)
+    assert (params["box_x"], params["frame_offset"], params["mix"]) == (0.25, 0, 1.0)
+    assert not {"server", "timeout_s"} & params.keys()
     assert (said["PixelAspectRatio"], said["scene"]) == (2.0, "sc10")
     assert spec.channelnames == ("R", "G", "B", "Z")
     captured = capsys.readouterr()
@@ -224,6 +230,58 @@ def test_resume_renders_what_is_missing_damaged_or_of_another_request(
     assert contents(out.parent) == first
     assert call(*words, "--seed", "5") == 0
     assert json.loads(capsys.readouterr().out)["skipped"] == []
+
+
+@pytest.mark.parametrize(("kind", "kept"), [(k, True) for k in ("png", "tif", "dpx", "jpg", "tga")] + [("bmp", False)])
+def test_resume_knows_its_own_files_in_every_format_and_no_others(
+    kind: str, kept: bool, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / f"o.1001.{kind}", np.zeros((HEIGHT, WIDTH, 3), np.uint8))  # another's, of the right size
+    plain = ["render", "restyle", "--in", f"{folder}/plate.%04d.exr", "--out", f"{tmp_path}/o.%04d.{kind}"]
+    words = [*plain, "--frames", "1001-1002", "--resume", "--json", "--engine", "fake"]  # no prompt: copies
+    assert call(*words) == 0
+    assert json.loads(capsys.readouterr().out)["rendered"] == [1001, 1002]
+    assert call(*words) == 0
+    assert json.loads(capsys.readouterr().out)["skipped"] == ([1001, 1002] if kept else [])
+
+
+def test_a_text_field_keeps_what_the_plate_said(tmp_path: Path) -> None:
+    write(tmp_path / "a.tif", np.zeros((HEIGHT, WIDTH, 3), np.uint8), ImageDescription="slate 12")
+    for source, out in (("a", "b"), ("b", "c")):
+        words = ["--in", str(tmp_path / f"{source}.tif"), "--out", str(tmp_path / f"{out}.tif"), "--engine", "fake"]
+        assert call("render", "restyle", *words) == 0
+    said = read(tmp_path / "c.tif")[1]["ImageDescription"]
+    assert said.startswith("slate 12 [latensify:key ")
+    assert said.count("latensify") == 1
+
+
+@pytest.mark.parametrize("what", ["plate", "strength", "model", "revision"])
+def test_resume_renders_again_what_was_made_from_something_else(
+    what: str, short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*command(short, tmp_path / "o.%04d.exr"), "--frames", "1-2", "--resume", "--json", "--engine", "fake"]
+    assert call(*words, "--window", "1", "--overlap", "0") == 0
+    if what == "plate":
+        write(short / "plate.0002.exr", hdr(99, 4), "R,G,B,Z", PixelAspectRatio=2.0)
+    elif what == "model":
+        other = dataclasses.replace(ENGINES["fake"], choose=lambda effect, model: ModelChoice("fake", "1" * 64))
+        monkeypatch.setitem(ENGINES, "fake", other)
+    elif what == "revision":
+        monkeypatch.setattr("latensify_server.render.REVISION", "another")
+    capsys.readouterr()
+    more = ["--strength", "0.5"] if what == "strength" else []
+    assert call(*words, "--window", "1", "--overlap", "0", *more) == 0
+    assert json.loads(capsys.readouterr().out)["rendered"] == ([2] if what == "plate" else [1, 2])
+
+
+def test_resume_of_a_movie_at_another_rate_renders_it_again(
+    short: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for fps, kept in (("25", False), ("25", True), ("30", False)):
+        words = ["--in", f"{short}/plate.%04d.exr", "--out", f"{tmp_path}/m.mov", "--fps", fps, "--engine", "fake"]
+        assert call("render", "restyle", *words, "--resume", "--json") == 0
+        assert bool(json.loads(capsys.readouterr().out)["skipped"]) is kept
+    assert Movie(tmp_path / "m.mov", 0).fps == 30
 
 
 def test_resume_of_finished_frames_needs_no_server(folder: Path, server: str, tmp_path: Path) -> None:
@@ -279,12 +337,16 @@ def test_movie_in_and_out(server: str, tmp_path: Path, capsys: pytest.CaptureFix
     ("words", "code", "said"),
     [
         (["--strength", "9"], 2, "'strength' cannot be '9'"),
-        (["--strength", "nan"], 2, "'strength' cannot be 'nan'"),
+        (["--strength", "nan"], 2, "'strength' cannot be 'nan': it must lie between 0 and 1"),
         (["--quality", "best"], 2, "draft, final"),
         (["--strenght", "1"], 2, "--strenght"),
         (["--window", "4", "--overlap", "3"], 2, "more than half"),
         (["--frames", "1001-x"], 2, "'1001-x' is not a list"),
         (["--frames", "1020-1030"], 3, "1025"),
+        (["--frames", ""], 2, "--frames is empty"),
+        (["--out", ""], 2, "--out is empty"),
+        (["--seed", "1.5"], 2, "'seed' cannot be '1.5': a whole number is expected"),
+        (["--model", "../../etc"], 2, "letters, digits, dots, dashes"),
         (["--mask-source", "box"], 2, "--mask"),
         (["--out", "{folder}/plate.%04d.exr"], 2, "overwrite the input"),
         (["--out", "{folder}/matte.%04d.exr"], 2, "overwrite the input"),

@@ -112,11 +112,13 @@ def render() -> None:
 
 def _run(effect: str, request: Request, given: dict[str, Any]) -> None:
     values = {**from_file(request.params), **given}
+    _no_empty_words(request)
     edit, panel = checked(effect, values)
     panel = _with_mask_source(effect, request, panel, "mask_source" in values)
     plate = open_clip(request.source, request.start)
     mask = _open_mask(request.mask, plate)
     mattes = Mattes(panel, mask, panel.mask_channel if "mask_channel" in values else None)
+    panel = msgspec.structs.replace(panel, mask_channel=mattes.channel_used) if mask else panel
     shot = Shot(plate, mattes, panel.frame_offset)
     frames = framelist.parse(request.frames) if request.frames else list(plate.numbers)
     shot.check(frames)
@@ -130,6 +132,14 @@ def _run(effect: str, request: Request, given: dict[str, Any]) -> None:
     summary = _render(job, shot, mask, request)
     if request.as_json:
         click.echo(json.dumps(dataclasses.asdict(summary)))
+
+
+def _no_empty_words(request: Request) -> None:
+    """Raises BadRequest for an option that is given as an empty text, as by a script's unset variable."""
+    words = {"--in": request.source, "--mask": request.mask, "--out": request.out, "--frames": request.frames}
+    for option, word in {**words, "--server": request.server}.items():
+        if word is not None and not word.strip():
+            raise BadRequest(f"{option} is empty; `latensify render --help` shows what it looks like.")
 
 
 def _with_mask_source(effect: str, request: Request, panel: Panel, chosen: bool) -> Panel:

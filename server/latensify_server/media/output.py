@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Protocol
 
 from latensify_bridge.errors import BadInput, BadRequest
-from latensify_server.media.image import Image, read_image, read_metadata
+from latensify_server.media.image import Image, read_image
 from latensify_server.media.movie_write import MovieWriter, Sound, codec_of, movie_metadata, writing_movie
 from latensify_server.media.names import Pattern, pattern
+from latensify_server.media.stamp import KEY, key_of
 from latensify_server.media.write import check_format, prepare_folder, write_image
 
 Metadata = Mapping[str, str | int]
-KEY = "latensify:key"
 
 
 class Output(Protocol):
@@ -48,7 +48,7 @@ class Pictures:
 
     def finished(self, frame: int, key: str) -> bool:
         path = self.path(frame)
-        if not path.is_file() or read_metadata(path).get(KEY) != key:
+        if not path.is_file() or key_of(path) != key:
             return False
         try:
             read_image(path)

@@ -20,6 +20,7 @@ import OpenImageIO as oiio
 from latensify_bridge.errors import BadRequest, OutputFailed
 from latensify_server.media.image import Image, Rectangle, as_float
 from latensify_server.media.pixels import place, to_stored
+from latensify_server.media.stamp import stamp
 
 TEMPORARY = ".latensify-"
 STALE_S = 3600.0
@@ -97,8 +98,7 @@ def write_image(path: Path, image: Image, metadata: Mapping[str, str | int], dep
 
 def _encode(target: str, kind: str, image: Image, metadata: Mapping[str, str | int], path: Path) -> None:
     spec = image.spec
-    for name, value in metadata.items():
-        spec.attribute(f"latensify:{name}", value)
+    stamp(spec, kind, metadata)
     out = oiio.ImageOutput.create(kind)
     assert out is not None  # check_format has seen to it
     parts = image.parts

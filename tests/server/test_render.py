@@ -245,6 +245,12 @@ def test_resume_knows_its_own_files_in_every_format_and_no_others(
     assert json.loads(capsys.readouterr().out)["skipped"] == ([1001, 1002] if kept else [])
 
 
+def test_copying_needs_no_model(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("latensify_server.models.installed", list)
+    words = ["--in", f"{folder}/plate.%04d.exr", "--frames", "1001", "--out", f"{tmp_path}/o.exr"]
+    assert call("render", "restyle", *words) == 0
+
+
 def test_a_text_field_keeps_what_the_plate_said(tmp_path: Path) -> None:
     write(tmp_path / "a.tif", np.zeros((HEIGHT, WIDTH, 3), np.uint8), ImageDescription="slate 12")
     for source, out in (("a", "b"), ("b", "c")):

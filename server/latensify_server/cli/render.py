@@ -17,7 +17,7 @@ import xxhash
 
 from latensify_bridge import __version__
 from latensify_bridge.client import Session, connect
-from latensify_bridge.effects import EFFECTS, ColourSpace, MaskSource, Panel, effect_named
+from latensify_bridge.effects import EFFECTS, ColourSpace, MaskSource, Panel, changes_nothing, effect_named
 from latensify_bridge.errors import BadRequest
 from latensify_server.cli.exit_codes import EPILOG
 from latensify_server.cli.options import EffectCommand, checked, from_file
@@ -127,7 +127,8 @@ def _run(effect: str, request: Request, given: dict[str, Any]) -> None:
         edit = msgspec.structs.replace(edit, colour_space=colour_space_of(plate.name, first))
     fresh = secrets.token_hex(8) if request.no_cache else ""
     frames = sorted(frames) if is_movie(request.out) else frames
-    model_hash = "" if request.server else ENGINES[request.engine].choose(effect, edit.model).hash
+    known = not request.server and not changes_nothing(edit, panel)
+    model_hash = ENGINES[request.engine].choose(effect, edit.model).hash if known else ""
     job = Job(effect, edit, panel, frames, request.resume, fresh, request.prime, request.depth, model_hash)
     summary = _render(job, shot, mask, request)
     if request.as_json:

@@ -11,6 +11,8 @@ from typing import TypeVar
 
 import pytest
 
+from hosts.servers import Server, server
+
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 REPOSITORY = Path(__file__).parents[1]
@@ -52,3 +54,10 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
     shutil.rmtree(shared, ignore_errors=True)
+
+
+@pytest.fixture
+def slow(tmp_path: Path, home: Path) -> Iterator[Server]:
+    """A server whose edit takes ten seconds, in steps of 50 ms."""
+    with server(tmp_path / "slow", engine="slow-fake") as running:
+        yield running

@@ -106,6 +106,11 @@ def by_code() -> dict[str, type[LatensifyError]]:
     return {kind.code: kind for kind in _tree(LatensifyError)}
 
 
+def reason_of(error: BaseException) -> str:
+    """An unexpected error in words, to stand inside a sentence."""
+    return f"{type(error).__name__}: {error}".rstrip(".")
+
+
 def from_code(code: str, sentence: str) -> LatensifyError:
     """The exception for a failure that came over the wire; an unknown code becomes the plain LatensifyError."""
     return by_code().get(code, LatensifyError)(sentence)

@@ -92,11 +92,6 @@ def to_half(values: NDArray[np.float32]) -> NDArray[np.float16]:
     return np.clip(finite, -HALF_MAX, HALF_MAX).astype(np.float16)
 
 
-def as_pixels(data: bytes | memoryview, spec: FrameSpec) -> Pixels:
-    """A view of a frame's bytes as pixels, without a copy."""
-    return np.frombuffer(data, dtype=spec.depth.dtype).reshape(spec.shape)
-
-
 def pack(edited: Edited) -> list[memoryview]:
     """The bytes of a result, in order: RGB, matte."""
     return [np.ascontiguousarray(part).data.cast("B") for part in (edited.rgb, edited.matte) if part.size]

@@ -40,11 +40,11 @@ void floatsAt(const Edited& edited, std::size_t index, std::vector<float>& value
   floatsFromHalves(halves.data(), values.data(), values.size());
 }
 
-// A pixel that the server could not compute stays the source's.
-void dropUnreal(const std::vector<float>& rgb, std::vector<float>& matte) {
+// The part that the edit has in each pixel: 0 where it is not shown, so that the pixel stays the source's.
+void mixed(const std::vector<float>& rgb, float mix, std::vector<float>& matte) {
   for (std::size_t x = 0; x < matte.size(); ++x) {
-    const bool real = std::isfinite(rgb[3 * x]) && std::isfinite(rgb[3 * x + 1]) && std::isfinite(rgb[3 * x + 2]);
-    if (!real || !std::isfinite(matte[x])) matte[x] = 0;
+    const float m = matte[x] * mix;
+    matte[x] = isShown(&rgb[3 * x], m) ? m : 0;
   }
 }
 
@@ -65,10 +65,9 @@ void layOver(const Edited& edited, const Image& source, const Image& output, con
     const std::size_t start = row + static_cast<std::size_t>(target.x1 - left);
     floatsAt(edited, 3 * start, rgb);
     floatsAt(edited, 3 * area + start, matte);
-    dropUnreal(rgb, matte);
+    mixed(rgb, mix, matte);
     readRow(source, y, target.x1, target.width(), plate.data());
-    compositeRow(plate.data(), 4, rgb.data(), matte.data(), target.width(), mix, source.premultiplied);
-    for (float& shown : matte) shown *= mix;
+    compositeRow(plate.data(), 4, rgb.data(), matte.data(), target.width(), 1, source.premultiplied);
     writeRow(output, y, target.x1, target.width(), plate.data(), matte.data());
   }
 }

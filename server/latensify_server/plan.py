@@ -50,7 +50,7 @@ def frame_key(window_key: str, frame: int) -> str:
 
 def plan(submit: Submit, model: ModelChoice) -> Plan:
     """Raises UnknownEffect, BadParameter, or BadRequest when the frames do not cover the windows."""
-    params = _params(submit)
+    params = edit_of(submit)
     if not submit.first <= submit.frame <= submit.last:
         raise BadRequest(f"Frame {submit.frame} lies outside the shot {submit.first}-{submit.last}.")
     given = {source.number: source for source in submit.sources}
@@ -70,7 +70,8 @@ def plan(submit: Submit, model: ModelChoice) -> Plan:
     return Plan(submit.effect, params, submit.frame, tuple(planned), key, lone_key)
 
 
-def _params(submit: Submit) -> Edit:
+def edit_of(submit: Submit) -> Edit:
+    """A request's parameters, checked. Raises BadRequest, UnknownEffect, BadParameter."""
     try:
         values = msgspec.msgpack.decode(submit.params, type=dict[str, object])
     except UNREADABLE:

@@ -33,6 +33,7 @@ from latensify_bridge.errors import (
     Misbehaved,
     OutputFailed,
     from_code,
+    reason_of,
 )
 from latensify_bridge.folders import private, shared_folder
 from latensify_bridge.frames import pack
@@ -67,7 +68,7 @@ from latensify_server.cache import Cache, Entry
 from latensify_server.engines import ENGINES
 from latensify_server.frames_check import check_sources
 from latensify_server.jobs import Job, Queue
-from latensify_server.plan import plan
+from latensify_server.plan import edit_of, plan
 from latensify_server.settings import Settings
 from latensify_server.store import Store
 from latensify_server.worker import Done, Failed, FromWorker, Order, Ready, Step, Stop
@@ -183,8 +184,9 @@ class Service:
             self._fail(client, id, error)
         except Exception as error:
             log.exception("%s failed in the service", id)
-            reason = f"{type(error).__name__}: {error}".rstrip(".")
-            self._fail(client, id, EngineFailed(f"The server failed at this request ({reason}); see its log."))
+            self._fail(
+                client, id, EngineFailed(f"The server failed at this request ({reason_of(error)}); see its log.")
+            )
 
     def _answer(self, client: bytes, message: FromClient, parts: Sequence[bytes]) -> None:
         if isinstance(message, Hello):
@@ -223,12 +225,14 @@ class Service:
         self._store.put(put.frame, put.spec, put.segment, parts, self._queue.pinned())
 
     def _submit(self, client: bytes, submit: Submit) -> None:
-        params_model = plan_model(submit)
-        model = self._kind.choose(submit.effect, params_model)
+        model = self._kind.choose(submit.effect, edit_of(submit).model)
         planned = plan(submit, model)
         job = Job(client, submit, model, planned.key, planned.lone_key)
-        primed = Job(client, submit, model, planned.lone_key)
-        if submit.lone and not submit.fresh and self._deliver(primed, cached=True):
+        if (
+            submit.lone
+            and not submit.fresh
+            and self._deliver(Job(client, submit, model, planned.lone_key), cached=True)
+        ):
             return
         if self._deliver(job, cached=True):
             return
@@ -462,16 +466,6 @@ class Service:
         for job in jobs:
             self._queue.remove(job)
             self._fail(job.client, job.submit.id, error)
-
-
-def plan_model(submit: Submit) -> str:
-    """The `model` among a request's parameters, before they are checked: which model decides the rest."""
-    try:
-        values = msgspec.msgpack.decode(submit.params)
-    except UNREADABLE:
-        return "auto"
-    model = values.get("model", "auto") if isinstance(values, dict) else "auto"
-    return model if isinstance(model, str) else "auto"
 
 
 class _Greeting(msgspec.Struct):

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from latensify_bridge.errors import Cancelled, EngineFailed, FrameMissing, LatensifyError
+from latensify_bridge.errors import Cancelled, EngineFailed, FrameMissing, LatensifyError, reason_of
 from latensify_bridge.frames import Box, Depth, Edited, FrameSpec
 from latensify_bridge.protocol import Source, Submit
 from latensify_server import store
@@ -135,9 +135,12 @@ class Worker:
             raise
         except Exception as error:
             traceback.print_exc()
-            reason = f"{type(error).__name__}: {error}".rstrip(".")
             self._tell(
-                Failed(id, EngineFailed.code, f"The edit failed inside the engine ({reason}); see the server's log.")
+                Failed(
+                    id,
+                    EngineFailed.code,
+                    f"The edit failed inside the engine ({reason_of(error)}); see the server's log.",
+                )
             )
 
     def _edit(self, order: Order, planned: Plan) -> None:
@@ -225,8 +228,7 @@ def main(arguments: list[str]) -> None:
         engine = ENGINES[arguments[1]].make()
     except Exception as error:
         traceback.print_exc()
-        reason = f"{type(error).__name__}: {error}".rstrip(".")
-        sentence = f"The engine cannot be loaded ({reason}); `latensify doctor` says what is missing."
+        sentence = f"The engine cannot be loaded ({reason_of(error)}); `latensify doctor` says what is missing."
         link.send_bytes(msgspec.msgpack.encode(Failed("", EngineFailed.code, sentence)))
         sys.exit(1)
     Worker(link, engine, cache).run()

@@ -34,10 +34,3 @@ def running(lasting: tuple[Server, str], home: Path, monkeypatch: pytest.MonkeyP
 def elsewhere(lasting: tuple[Server, str]) -> Server:
     """The lasting server, as if on another machine: pixels go inline."""
     return lasting[0]
-
-
-@pytest.fixture
-def slow(tmp_path: Path, home: Path) -> Iterator[Server]:
-    """A server whose edit takes ten seconds, in steps of 50 ms."""
-    with server(tmp_path / "slow", engine="slow-fake") as found:
-        yield found

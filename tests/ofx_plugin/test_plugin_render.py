@@ -47,13 +47,6 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield found
 
 
-@pytest.fixture
-def slow(tmp_path: Path) -> Iterator[Server]:
-    """A server whose edit takes ten seconds."""
-    with server(tmp_path / "slow", engine="slow-fake") as found:
-        yield found
-
-
 def plate(frame: int, channels: int = 4, wide: bool = False) -> Array:
     """Noise; `wide`: with highlights and negative values, as scene-linear float has. The top rows are transparent."""
     values = np.random.default_rng(frame).random((HEIGHT, WIDTH, channels), np.float32)

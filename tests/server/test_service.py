@@ -50,13 +50,6 @@ def endpoint(home: Path) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture
-def slow(home: Path) -> Iterator[Server]:
-    """A server whose edit takes ten seconds, in steps of 50 ms."""
-    with server(home / "slow", engine="slow-fake") as running:
-        yield running
-
-
 def sources(session: Session, frame: int, edit: Restyle = EDIT) -> list[Source]:
     numbers = frames_of(frame, 0, 23, edit.window, edit.overlap)
     return [Source(number, session.send(SHOT[number])) for number in numbers]

@@ -3,19 +3,16 @@
 #include <cmath>
 
 namespace latensify {
-namespace {
 
-bool isReal(const float* rgb, float m) {
-  return std::isfinite(rgb[0]) && std::isfinite(rgb[1]) && std::isfinite(rgb[2]) && std::isfinite(m);
+bool isShown(const float* rgb, float m) {
+  return m > 0 && std::isfinite(m) && std::isfinite(rgb[0]) && std::isfinite(rgb[1]) && std::isfinite(rgb[2]);
 }
-
-}  // namespace
 
 void compositeRow(float* plate, int channels, const float* rgb, const float* matte, int width, float mix,
                   bool premultiplied) {
   for (int x = 0; x < width; ++x, plate += channels, rgb += 3) {
     const float m = matte[x] * mix;
-    if (!(m > 0) || !isReal(rgb, m)) continue;
+    if (!isShown(rgb, m)) continue;
     for (int c = 0; c < 3; ++c) {
       const float e = premultiplied && channels == 4 ? rgb[c] * plate[3] : rgb[c];
       plate[c] = m >= 1 ? e : plate[c] + (e - plate[c]) * m;

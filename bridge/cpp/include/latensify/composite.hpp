@@ -6,9 +6,12 @@
 
 namespace latensify {
 
+// Whether an edit shows at a pixel: m is more than 0, and neither it nor a colour of the edit is infinite or NaN.
+bool isShown(const float* rgb, float m);
+
 // Lays a row of an edit (`rgb`, straight, and its `matte`; `width` pixels) over a row of the plate (3 or 4 channels).
 // m = matte * mix. Where m <= 0 the plate is not touched; where m >= 1 the edit; else s + (e - s) * m.
-// Nor is it where m or one of the edit's colours is infinite or NaN. A plate's own such values follow the arithmetic.
+// Nor is it where the edit is not shown (isShown). A plate's own such values follow the arithmetic.
 // On a premultiplied plate the edit is first multiplied by the plate's alpha. Alpha is always the plate's.
 void compositeRow(float* plate, int channels, const float* rgb, const float* matte, int width, float mix,
                   bool premultiplied);

@@ -1,0 +1,1 @@
+"""What `latensify bench` measures: each figure with the bound that it is held to."""

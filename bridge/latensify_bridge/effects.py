@@ -124,6 +124,14 @@ class Motion(Choice):
 class Fill(Choice):
     DIFFUSION = "diffusion", "Diffusion model"
     CLASSICAL = "classical", "Classical inpainting"
+    FITTED = "fitted", "Model fitted to the shot"
+
+
+class Output(Choice):
+    """What Remove shows."""
+
+    RESULT = "result", "Result"
+    PROVENANCE = "provenance", "Where pixels come from"
 
 
 Text = Annotated[str, Meta(max_length=4000)]
@@ -365,6 +373,33 @@ class Remove(Edit, frozen=True, kw_only=True, forbid_unknown_fields=True):
             extra=_extra("Edit", first=True),
         ),
     ] = Fill.DIFFUSION
+    shadows: Annotated[
+        bool,
+        Meta(
+            title="Shadows and reflections",
+            description="Grows the matte by what changes near the object and moves with it. Needs other frames.",
+            extra=_extra("Matte"),
+        ),
+    ] = False
+    grain: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            title="Grain",
+            description="How much of the plate's grain is put on what is filled in; 1 matches the plate.",
+            extra=_extra("Pixels", (0, 1)),
+        ),
+    ] = 1.0
+    output: Annotated[
+        Output,
+        Meta(
+            title="Output",
+            description="The result, or where its pixels come from: green is shown by other frames, "
+            "red is invented, blue is invented as moving texture, the rest is the plate.",
+            extra=_extra("Pixels"),
+        ),
+    ] = Output.RESULT
 
     def text(self) -> str:
         """The prompt that the model is told."""

@@ -136,6 +136,7 @@ const ChoiceOption kOptions_remove_motion[] = {
 const ChoiceOption kOptions_remove_fill[] = {
     {"diffusion", "Diffusion model"},
     {"classical", "Classical inpainting"},
+    {"fitted", "Model fitted to the shot"},
 };
 
 const ChoiceOption kOptions_remove_mask_source[] = {
@@ -163,6 +164,11 @@ const ChoiceOption kOptions_remove_colour_space[] = {
     {"log3g10", "RED Log3G10"},
 };
 
+const ChoiceOption kOptions_remove_output[] = {
+    {"result", "Result"},
+    {"provenance", "Where pixels come from"},
+};
+
 const ChoiceOption kOptions_remove_quality[] = {
     {"draft", "Draft"},
     {"final", "Final"},
@@ -187,7 +193,7 @@ const ParamInfo kParams_remove[] = {
     {"motion", "Background motion", "How the background moves between frames.", "Edit",
      ParamKind::kChoice, true, 1.0, 0.0, 0.0, 0.0, 0.0, "", kOptions_remove_motion, 3},
     {"fill", "Unseen pixels", "What fills the pixels that no frame shows.", "Edit",
-     ParamKind::kChoice, true, 0.0, 0.0, 0.0, 0.0, 0.0, "", kOptions_remove_fill, 2},
+     ParamKind::kChoice, true, 0.0, 0.0, 0.0, 0.0, 0.0, "", kOptions_remove_fill, 3},
     {"negative_prompt", "Negative prompt", "What should not appear.", "Edit",
      ParamKind::kString, true, 0.0, 0.0, 0.0, 0.0, 0.0, "", nullptr, 0},
     {"guidance_scale", "Guidance scale", "How closely the model follows the prompt. 1 is no guidance.", "Edit",
@@ -214,10 +220,16 @@ const ParamInfo kParams_remove[] = {
      ParamKind::kDouble, true, 0.0, -500.0, 500.0, -50.0, 50.0, "", nullptr, 0},
     {"mask_feather", "Mask feather", "Softens the matte's edge outwards over so many pixels at full resolution.", "Matte",
      ParamKind::kDouble, true, 4.0, 0.0, 500.0, 0.0, 50.0, "", nullptr, 0},
+    {"shadows", "Shadows and reflections", "Grows the matte by what changes near the object and moves with it. Needs other frames.", "Matte",
+     ParamKind::kBoolean, true, 0.0, 0.0, 0.0, 0.0, 0.0, "", nullptr, 0},
     {"colour_space", "Colour space", "The colour space of the frames that the host hands over. Auto: linear Rec.709 for Nuke, Natron and EXR files, Rec.709 for Resolve and movies, else sRGB.", "Pixels",
      ParamKind::kChoice, true, 0.0, 0.0, 0.0, 0.0, 0.0, "", kOptions_remove_colour_space, 10},
     {"detail", "Detail", "How much of the plate's own fine detail and highlight range is kept under the edit. 0 shows the model's own pixels.", "Pixels",
      ParamKind::kDouble, true, 0.8, 0.0, 1.0, 0.0, 1.0, "", nullptr, 0},
+    {"grain", "Grain", "How much of the plate's grain is put on what is filled in; 1 matches the plate.", "Pixels",
+     ParamKind::kDouble, true, 1.0, 0.0, 1.0, 0.0, 1.0, "", nullptr, 0},
+    {"output", "Output", "The result, or where its pixels come from: green is shown by other frames, red is invented, blue is invented as moving texture, the rest is the plate.", "Pixels",
+     ParamKind::kChoice, true, 0.0, 0.0, 0.0, 0.0, 0.0, "", kOptions_remove_output, 2},
     {"mix", "Mix", "Blends the edit over the source. Costs no new edit.", "Pixels",
      ParamKind::kDouble, false, 1.0, 0.0, 1.0, 0.0, 1.0, "", nullptr, 0},
     {"model", "Model", "The model by its name in `latensify doctor`; auto picks the best installed one.", "Model",
@@ -250,7 +262,7 @@ const EffectInfo kEffects[] = {
     {"org.latensify.remove", "remove", "Latensify Remove",
      "Takes what the matte covers out of the shot: shows what other frames see behind it, and invents only the rest.",
      false, true,
-     kParams_remove, 30},
+     kParams_remove, 33},
 };
 
 const std::size_t kEffectCount = 2;

@@ -148,6 +148,8 @@ def _extra(group: str, slider: tuple[float, float] | None = None, **more: Any) -
 class Edit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What every effect's request holds. A result depends on these fields, the frames and the model alone."""
 
+    fits: ClassVar[bool] = False  # a model can be fitted to its shot; then `fill` has the choice `fitted`
+
     negative_prompt: Annotated[
         Text, Meta(title="Negative prompt", description="What should not appear.", extra=_extra("Edit"))
     ] = ""
@@ -322,6 +324,7 @@ class Remove(Edit, frozen=True, kw_only=True, forbid_unknown_fields=True):
     mask_default: ClassVar[MaskSource] = MaskSource.CLIP
     needs_prompt: ClassVar[bool] = False
     needs_mask: ClassVar[bool] = True
+    fits: ClassVar[bool] = True
 
     preset: Annotated[
         Background,
@@ -525,6 +528,11 @@ def effect_named(name: str) -> type[Restyle | Remove]:
 def changes_nothing(edit: Restyle | Remove, panel: Panel) -> bool:
     """Whether the output would be the source; the plugin's isIdentity is the same rule."""
     return panel.mix == 0 or (edit.needs_prompt and (edit.strength == 0 or not edit.text()))
+
+
+def wants_fit(edit: Edit) -> bool:
+    """Whether an edit asks for the model fitted to its shot."""
+    return edit.fits and getattr(edit, "fill", None) is Fill.FITTED
 
 
 def parse(declaration: type[msgspec.Struct], values: Mapping[str, Any], strict: bool = True) -> Any:

@@ -257,11 +257,11 @@ const char* const kVersion = "0.1.0";
 const EffectInfo kEffects[] = {
     {"org.latensify.restyle", "restyle", "Latensify Restyle",
      "Changes the look of the shot by prompt: season, weather, time of day, grade, medium.",
-     true, false,
+     true, false, false,
      kParams_restyle, 27},
     {"org.latensify.remove", "remove", "Latensify Remove",
      "Takes what the matte covers out of the shot: shows what other frames see behind it, and invents only the rest.",
-     false, true,
+     false, true, true,
      kParams_remove, 33},
 };
 

@@ -37,6 +37,7 @@ struct EffectInfo {
     const char* summary;
     bool needsPrompt;     // with no text, or at strength 0, nothing would change
     bool needsMask;
+    bool fits;            // a model can be fitted to its shot: the choice `fill` then has a value `fitted`
     const ParamInfo* params;
     std::size_t paramCount;
 };

@@ -23,6 +23,7 @@ import zmq
 from latensify_bridge import __version__
 from latensify_bridge.effects import Edit
 from latensify_bridge.errors import (
+    BadInput,
     Busy,
     Cancelled,
     LatensifyError,
@@ -35,11 +36,14 @@ from latensify_bridge.errors import (
 from latensify_bridge.folders import auto_endpoint, config_folder, private, runtime_folder, shared_folder
 from latensify_bridge.frames import Depth, Edited, FrameSpec, Pixels, frame_name, spec_of, unpack
 from latensify_bridge.protocol import (
+    MOST_FITTED,
     PART_BYTES,
     PROTOCOL,
     SILENCE_S,
     Cancel,
     Failure,
+    Fit,
+    Fitted,
     Have,
     Hello,
     Message,
@@ -60,6 +64,7 @@ from latensify_bridge.protocol import (
 from latensify_bridge.segments import SegmentFile
 
 POLL_MS = 50
+FIT_S = 7 * 86400.0  # a fit may take long: it ends by a cancel, or because the server is gone
 START_S = 60.0  # a server that is started may take this long to answer
 
 Answer = TypeVar("Answer", bound=Message)
@@ -167,6 +172,33 @@ class Session:
         )
         result, parts = self._ask(submit, Result, timeout_s=timeout_s, on_progress=on_progress)
         return self._edited(result, parts, submit, size), result
+
+    def fit(
+        self,
+        effect: str,
+        params: Edit,
+        sources: Sequence[Source],
+        *,
+        render_scale: float = 1.0,
+        timeout_s: float = FIT_S,
+        on_progress: Callable[[Progress], None] = lambda _: None,
+    ) -> Fitted:
+        """Fits a model to the frames of a shot; returns at once when that was done before, sent or not.
+
+        Raises FrameMissing when the server does not hold all frames (send them), and any other failure as told.
+        """
+        if len(sources) > MOST_FITTED:
+            raise BadInput(
+                f"A model is fitted to at most {MOST_FITTED} frames, and these are {len(sources)}; name fewer."
+            )
+        fit = Fit(
+            id=next(self._ids),
+            effect=effect,
+            params=msgspec.Raw(msgspec.msgpack.encode(params)),
+            sources=list(sources),
+            render_scale=render_scale,
+        )
+        return self._ask(fit, Fitted, timeout_s=timeout_s, on_progress=on_progress)[0]
 
     def status(self) -> Report:
         return self._ask(Status(id=next(self._ids)), Report)[0]

@@ -70,7 +70,8 @@ def cpp_table() -> str:
     rows = "".join(
         f"    {{{_literal(effect_id(effect))}, {_literal(effect)}, {_literal('Latensify ' + effect.title())},\n"
         f"     {_literal(summary(effect))},\n"
-        f"     {_flag(EFFECTS[effect].needs_prompt)}, {_flag(EFFECTS[effect].needs_mask)}, {_flag(EFFECTS[effect].fits)},\n"
+        f"     {_flag(EFFECTS[effect].needs_prompt)}, {_flag(EFFECTS[effect].needs_mask)}, "
+        f"{_flag(EFFECTS[effect].fits)},\n"
         f"     kParams_{effect}, {len(parameters(effect))}}},\n"
         for effect in EFFECTS
     )

@@ -18,6 +18,7 @@ from latensify_bridge.frames import Box, Depth, FrameSpec
 PROTOCOL = 1
 PART_BYTES = 4 * 1024 * 1024
 HEARTBEAT_S = 1.0  # the server says at least this often what a waiting request waits for
+MOST_FITTED = 1024  # frames of one fit
 SILENCE_S = 4.0  # a server that is silent for longer is taken for dead
 
 RequestId = Annotated[str, Meta(min_length=1, max_length=64)]
@@ -124,6 +125,19 @@ class Submit(Message, frozen=True, kw_only=True):
     output: Segment | None = None
 
 
+class Fit(Message, frozen=True, kw_only=True):
+    """client -> server: fit a model to the frames of a shot, for edits that ask for it. `params` as in Submit.
+
+    Never overtakes a frame, and makes way for interactive ones. What is fitted when it is cancelled is kept: asked for
+    again, the same goes on.
+    """
+
+    effect: Annotated[str, Meta(max_length=64)]
+    params: msgspec.Raw
+    sources: Annotated[list[Source], Meta(min_length=1, max_length=MOST_FITTED)]
+    render_scale: Annotated[float, Meta(gt=0, le=16)] = 1.0
+
+
 class Progress(Message, frozen=True, kw_only=True):
     """server -> client, at least every HEARTBEAT_S while a request waits or runs. `fraction` of it is done."""
 
@@ -151,6 +165,14 @@ class Result(Message, frozen=True, kw_only=True):
     segment: Segment | None = None
 
 
+class Fitted(Message, frozen=True, kw_only=True):
+    """server -> client: the model is fitted, under the name `fit`. `seconds` it took; 0 if it was there before."""
+
+    fit: str
+    cached: bool
+    seconds: float = 0.0
+
+
 class Failure(Message, frozen=True, kw_only=True):
     """server -> client: a request failed; `code` is one of latensify_bridge.errors."""
 
@@ -160,7 +182,7 @@ class Failure(Message, frozen=True, kw_only=True):
 
 
 class Cancel(Message, frozen=True, kw_only=True):
-    """client -> server: forget the request `id`. Answered by Failure `cancelled`, if it was still open."""
+    """client -> server: forget the Submit or Fit `id`. Answered by Failure `cancelled`, if it was still open."""
 
 
 class Status(Message, frozen=True, kw_only=True):
@@ -197,8 +219,8 @@ class Report(Message, frozen=True, kw_only=True):
     last_errors: list[str]
 
 
-FromClient = Hello | Have | Put | Submit | Cancel | Status
-FromServer = Welcome | Need | Stored | Progress | Result | Failure | Report
+FromClient = Hello | Have | Put | Submit | Fit | Cancel | Status
+FromServer = Welcome | Need | Stored | Progress | Result | Fitted | Failure | Report
 
 T = TypeVar("T")
 

@@ -5,9 +5,11 @@ The diffusion engine (diffusion/engine.py) is the real one. An engine lives in t
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -33,7 +35,10 @@ class Plate:
 
 @dataclass(frozen=True)
 class WindowEdit:
-    """Edit all plates of one window. Sizes in `params` are full-resolution pixels: multiply by `render_scale`."""
+    """Edit all plates of one window. Sizes in `params` are full-resolution pixels: multiply by `render_scale`.
+
+    `fit` is the folder of the model fitted to the shot: there when the edit asks for it and it was made.
+    """
 
     effect: str
     params: Edit
@@ -41,6 +46,26 @@ class WindowEdit:
     depth: Depth
     render_scale: float
     pixel_aspect: float
+    fit: Path | None = None
+
+
+@dataclass(frozen=True)
+class ShotFit:
+    """Fit a model to `plates` (read anew at each access) into the folder `out`, which may hold a part of it."""
+
+    effect: str
+    params: Edit
+    plates: Sequence[Plate]
+    render_scale: float
+    out: Path
+
+
+@dataclass(frozen=True)
+class FitChoice:
+    """The fitted model that will serve a window, by name and by the hash of its files."""
+
+    key: str
+    hash: str
 
 
 @dataclass(frozen=True)
@@ -65,9 +90,19 @@ class Engine(Protocol):
         """
         ...
 
+    def fit(self, work: ShotFit, progress: ProgressCall) -> None:
+        """Fits a model to a shot; when `progress` raises, what is done is kept in `work.out` for the next call."""
+        ...
+
+
+FAKE_MODEL = "fake.json"
+
 
 class FakeEngine:
-    """Inverts the plate inside its matte, in `steps` steps of `step_s` seconds. For tests of what is around it."""
+    """Inverts the plate inside its matte, in `steps` steps of `step_s` seconds. For tests of what is around it.
+
+    Its fit is the mean of the first plate and the steps that it took; an edit with a fit shows that mean.
+    """
 
     def __init__(self, steps: int = 4, step_s: float = 0.0) -> None:
         self._steps = steps
@@ -80,7 +115,20 @@ class FakeEngine:
         for step in range(self._steps):
             progress(step / self._steps, f"step {step + 1} of {self._steps}")
             time.sleep(self._step_s)
+        if work.fit is not None:
+            mean = json.loads((work.fit / FAKE_MODEL).read_text())["mean"]
+            return [_filled(plate, mean, work.depth) for plate in work.plates]
         return [_inverted(plate, work.depth) for plate in work.plates]
+
+    def fit(self, work: ShotFit, progress: ProgressCall) -> None:
+        done = work.out / "checkpoint"
+        for step in range(int(done.read_text()) if done.exists() else 0, self._steps):
+            progress(step / self._steps, f"fitting, step {step + 1} of {self._steps}")
+            time.sleep(self._step_s)
+            done.write_text(str(step + 1))
+        mean = float(np.mean(work.plates[0].pixels[..., :3], dtype=np.float64))
+        (work.out / FAKE_MODEL).write_text(json.dumps({"mean": mean, "seed": work.params.seed}))
+        done.unlink()
 
 
 def _inverted(plate: Plate, depth: Depth) -> Edited:
@@ -88,3 +136,8 @@ def _inverted(plate: Plate, depth: Depth) -> Edited:
     rgb = (1 - plate.pixels[..., :3].astype(np.float32)).astype(depth.dtype)
     mask = np.ones((height, width), depth.dtype) if plate.mask is None else plate.mask.astype(depth.dtype)
     return Edited(Box(0, 0, width, height), rgb, mask)
+
+
+def _filled(plate: Plate, value: float, depth: Depth) -> Edited:
+    flat = _inverted(plate, depth)
+    return Edited(flat.box, np.full_like(flat.rgb, value), flat.matte)

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from latensify_bridge.effects import effect_named
 from latensify_bridge.errors import BadInput
 from latensify_bridge.frames import FrameSpec
-from latensify_bridge.protocol import Submit
+from latensify_bridge.protocol import Fit, Submit
 
 
-def check_sources(submit: Submit, specs: Mapping[str, FrameSpec]) -> None:
+def check_sources(submit: Submit | Fit, specs: Mapping[str, FrameSpec]) -> None:
     """Raises BadInput: plates must be RGBA of one size; mattes one channel, of that size, and there where needed."""
     first = specs[submit.sources[0].pixels]
     for source in submit.sources:

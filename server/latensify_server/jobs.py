@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from latensify_bridge.errors import BadRequest, Busy
-from latensify_bridge.protocol import Submit, Waiting
+from latensify_bridge.protocol import Fit, Submit, Waiting
 from latensify_server.engine import ModelChoice
 
 
@@ -15,11 +15,12 @@ from latensify_server.engine import ModelChoice
 class Job:
     """A request that waits or runs, to be answered to the ZeroMQ identity `client`.
 
-    `key` names its result; `lone_key` is the second name which that gets when the shot is primed.
+    `key` names its result; `lone_key` is the second name which that gets when the shot is primed. `paused`: told to
+    stop for the sake of a more urgent one, to go on later.
     """
 
     client: bytes
-    submit: Submit
+    request: Submit | Fit
     model: ModelChoice
     key: str
     lone_key: str = ""
@@ -27,16 +28,26 @@ class Job:
     fraction: float = 0.0
     stage: str = "waiting"
     running: bool = False
+    paused: bool = False
+    started_s: float = 0.0
     told_s: float = field(default=0.0, compare=False)
 
     @property
     def urgency(self) -> tuple[bool, int]:
-        return (not self.submit.interactive, self.order)
+        return (not self.interactive, self.order)
+
+    @property
+    def interactive(self) -> bool:
+        return isinstance(self.request, Submit) and self.request.interactive
+
+    @property
+    def frame(self) -> int:
+        return self.request.frame if isinstance(self.request, Submit) else self.request.sources[0].number
 
     @property
     def frames(self) -> set[str]:
-        names = {source.pixels for source in self.submit.sources}
-        return names | {source.mask for source in self.submit.sources if source.mask}
+        names = {source.pixels for source in self.request.sources}
+        return names | {source.mask for source in self.request.sources if source.mask}
 
 
 class Queue:
@@ -57,13 +68,13 @@ class Queue:
         """Raises Busy when the queue is full, BadRequest when the client has an open request of that id."""
         if len(self._jobs) >= self._limit:
             raise Busy(f"The server has {self._limit} requests waiting already; try again later.")
-        if self.find(job.client, job.submit.id):
-            raise BadRequest(f"The request {job.submit.id} is already open.")
+        if self.find(job.client, job.request.id):
+            raise BadRequest(f"The request {job.request.id} is already open.")
         job.order = next(self._count)
         self._jobs.append(job)
 
     def find(self, client: bytes, id: str) -> Job | None:
-        return next((job for job in self._jobs if (job.client, job.submit.id) == (client, id)), None)
+        return next((job for job in self._jobs if (job.client, job.request.id) == (client, id)), None)
 
     def running(self) -> Job | None:
         return next((job for job in self._jobs if job.running), None)
@@ -75,6 +86,14 @@ class Queue:
         job = min(self._jobs, key=lambda waiting: waiting.urgency)
         job.running = True
         return job
+
+    def pause(self, job: Job) -> None:
+        """A job that runs waits again, in its old place."""
+        job.running = job.paused = False
+
+    def urgent(self) -> bool:
+        """Whether an interactive job waits."""
+        return any(job.interactive and not job.running for job in self._jobs)
 
     def remove(self, job: Job) -> None:
         self._jobs.remove(job)
@@ -93,10 +112,10 @@ class Queue:
     def report(self) -> list[Waiting]:
         return [
             Waiting(
-                id=job.submit.id,
-                effect=job.submit.effect,
-                frame=job.submit.frame,
-                interactive=job.submit.interactive,
+                id=job.request.id,
+                effect=job.request.effect,
+                frame=job.frame,
+                interactive=job.interactive,
                 running=job.running,
                 fraction=job.fraction,
             )

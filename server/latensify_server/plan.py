@@ -6,25 +6,38 @@ content and number, the sizes. A frame in two windows is a blend of both, named 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
 import xxhash
 
 from latensify_bridge import __version__, windows
-from latensify_bridge.effects import Edit, effect_named, parse
+from latensify_bridge.effects import Edit, effect_named, parse, wants_fit
 from latensify_bridge.errors import BadRequest
-from latensify_bridge.protocol import UNREADABLE, Source, Submit
-from latensify_server.engine import REVISION, ModelChoice
+from latensify_bridge.protocol import UNREADABLE, Fit, Source, Submit
+from latensify_server.engine import REVISION, FitChoice, ModelChoice
+
+FindFit = Callable[[Sequence[Source]], FitChoice | None]
+"""The fit that serves these frames, if there is one."""
+
+NOT_FITTED = "No model is fitted to this shot yet: press Fit to shot, or run `latensify train shot`."
+
+
+def no_fit(sources: Sequence[Source]) -> FitChoice | None:
+    """For who has none."""
+    return None
 
 
 @dataclass(frozen=True)
 class WindowPlan:
-    """One window: its sources, the key of its results, its weight in the frame asked for."""
+    """One window: its sources, the key of its results, its weight in the frame asked for, the fit that serves it."""
 
     sources: tuple[Source, ...]
     key: str
     weight: float
+    fit: FitChoice | None
+    note: str
 
 
 @dataclass(frozen=True)
@@ -48,8 +61,10 @@ def frame_key(window_key: str, frame: int) -> str:
     return f"{window_key}-{frame}"
 
 
-def plan(submit: Submit, model: ModelChoice) -> Plan:
-    """Raises UnknownEffect, BadParameter, or BadRequest when the frames do not cover the windows."""
+def plan(submit: Submit, model: ModelChoice, find_fit: FindFit = no_fit) -> Plan:
+    """What to do for a request. `find_fit` is asked only by an edit that wants a fit: window by window.
+
+    Raises UnknownEffect, BadParameter, or BadRequest when the frames do not cover the windows."""
     params = edit_of(submit)
     if not submit.first <= submit.frame <= submit.last:
         raise BadRequest(f"Frame {submit.frame} lies outside the shot {submit.first}-{submit.last}.")
@@ -62,15 +77,19 @@ def plan(submit: Submit, model: ModelChoice) -> Plan:
             raise BadRequest(f"The request for frame {submit.frame} lacks source frame {missing[0]} of its window.")
         sources = tuple(given[number] for number in window.frames)
         share = windows.weight(submit.frame, window.index, params.window, params.overlap) if len(found) > 1 else 1.0
-        planned.append(WindowPlan(sources, _window_key(submit, params, model, sources), share))
+        fit = find_fit(sources) if wants_fit(params) else None
+        key = _hash([*_deciding(submit, params, model, fit), sources, submit.fresh])
+        note = NOT_FITTED if wants_fit(params) and fit is None else ""
+        planned.append(WindowPlan(sources, key, share, fit, note))
     names = [frame_key(window.key, submit.frame) for window in planned]
     key = names[0] if len(names) == 1 else _hash([*names, *(window.weight for window in planned)])
     this = given[submit.frame]
-    lone_key = _hash(["lone", *_deciding(submit, params, model), this.pixels, this.mask])
+    fit = find_fit([this]) if wants_fit(params) else None
+    lone_key = _hash(["lone", *_deciding(submit, params, model, fit), this.pixels, this.mask])
     return Plan(submit.effect, params, submit.frame, tuple(planned), key, lone_key)
 
 
-def edit_of(submit: Submit) -> Edit:
+def edit_of(submit: Submit | Fit) -> Edit:
     """A request's parameters, checked. Raises BadRequest, UnknownEffect, BadParameter."""
     try:
         values = msgspec.msgpack.decode(submit.params, type=dict[str, object])
@@ -80,18 +99,15 @@ def edit_of(submit: Submit) -> Edit:
     return params
 
 
-def _window_key(submit: Submit, params: Edit, model: ModelChoice, sources: tuple[Source, ...]) -> str:
-    return _hash([*_deciding(submit, params, model), sources, submit.fresh])
-
-
-def _deciding(submit: Submit, params: Edit, model: ModelChoice) -> list[object]:
+def _deciding(submit: Submit, params: Edit, model: ModelChoice, fit: FitChoice | None) -> list[object]:
     """All that a result depends on, but the frames. A window's size counts by which frames it holds."""
     values = {
         name: value for name, value in msgspec.structs.asdict(params).items() if name not in ("window", "overlap")
     }
     values["model"] = model.name
     sizes = [submit.depth, submit.render_scale, submit.pixel_aspect]
-    return [__version__, REVISION, submit.effect, values, model.hash, sizes]
+    fitted = [fit.hash if fit else ""] if wants_fit(params) else []
+    return [__version__, REVISION, submit.effect, values, model.hash, sizes, *fitted]
 
 
 def _hash(value: object) -> str:

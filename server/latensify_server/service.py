@@ -44,6 +44,8 @@ from latensify_bridge.protocol import (
     UNREADABLE,
     Cancel,
     Failure,
+    Fit,
+    Fitted,
     FromClient,
     Have,
     Hello,
@@ -54,6 +56,7 @@ from latensify_bridge.protocol import (
     Report,
     Result,
     SharedMemory,
+    Source,
     Status,
     Stored,
     Submit,
@@ -65,10 +68,12 @@ from latensify_bridge.protocol import (
 )
 from latensify_bridge.segments import TokenFile, sweep, write_from
 from latensify_server.cache import Cache, Entry
+from latensify_server.engine import FitChoice, ModelChoice
 from latensify_server.engines import ENGINES
+from latensify_server.fits import Fits, fit_key, frames_of, settings_of
 from latensify_server.frames_check import check_sources
 from latensify_server.jobs import Job, Queue
-from latensify_server.plan import edit_of, plan
+from latensify_server.plan import Plan, edit_of, plan
 from latensify_server.settings import Settings
 from latensify_server.store import Store
 from latensify_server.worker import Done, Failed, FromWorker, Order, Ready, Step, Stop
@@ -78,6 +83,7 @@ log.addHandler(logging.NullHandler())  # within another command, its own failure
 
 TICK_MS = 100
 SWEEP_S = 30.0
+NO_MODEL = ModelChoice("", "")  # a fit begins with nothing
 RETRY_S = 10.0  # an engine that could not be started is not tried again sooner
 
 
@@ -91,6 +97,7 @@ class Service:
         self._context = zmq.Context()
         self._router = self._bound(settings.endpoint)
         self._cache = Cache(settings.cache, settings.cache_bytes)
+        self._fits = Fits(settings.fits)
         self._store = Store(self._shared, settings.frames, settings.frames_bytes)
         self._queue = Queue(settings.max_jobs)
         self._proof = SharedMemory(f"token-{secrets.token_hex(8)}", secrets.token_hex(16))
@@ -149,7 +156,7 @@ class Service:
 
     def _close(self) -> None:
         for job in list(self._queue):
-            self._tell(job.client, failure(job.submit.id, Cancelled("The server was stopped; start it again.")))
+            self._tell(job.client, failure(job.request.id, Cancelled("The server was stopped; start it again.")))
         self._router.close(linger=200)
         self._context.term()
         self._link.close()
@@ -200,6 +207,8 @@ class Service:
             self._tell(client, Stored(id=message.id, frame=message.frame))
         elif isinstance(message, Submit):
             self._submit(client, message)
+        elif isinstance(message, Fit):
+            self._fit(client, message)
         elif isinstance(message, Cancel):
             self._cancel(client, message.id)
         elif isinstance(message, Status):
@@ -226,7 +235,7 @@ class Service:
 
     def _submit(self, client: bytes, submit: Submit) -> None:
         model = self._kind.choose(submit.effect, edit_of(submit).model)
-        planned = plan(submit, model)
+        planned = self._plan(submit, model)
         job = Job(client, submit, model, planned.key, planned.lone_key)
         if (
             submit.lone
@@ -236,23 +245,45 @@ class Service:
             return
         if self._deliver(job, cached=True):
             return
+        self._enqueue(job)
+
+    def _fit(self, client: bytes, fit: Fit) -> None:
+        edit = edit_of(fit)
+        if not edit.fits:
+            raise BadRequest(f"No model can be fitted for {fit.effect}; leave the fit out.")
+        key = fit_key(settings_of(fit.effect, edit, fit.render_scale), frames_of(fit.sources))
+        if self._fits.get(key):
+            self._tell(client, Fitted(id=fit.id, fit=key, cached=True))
+        else:
+            self._enqueue(Job(client, fit, NO_MODEL, key))
+
+    def _plan(self, submit: Submit, model: ModelChoice) -> Plan:
+        def find(sources: Sequence[Source]) -> FitChoice | None:
+            found = self._fits.find(settings_of(submit.effect, edit_of(submit), submit.render_scale), sources)
+            return found.choice if found else None
+
+        return plan(submit, model, find)
+
+    def _enqueue(self, job: Job) -> None:
+        """Puts a job in the queue, or tells its client which frames are missing."""
         self._check_engine()
+        request = job.request
         missing = sorted(name for name in job.frames if name not in self._store)
         if missing:
             self._check_room(job, len(missing))
             self._tell(
-                client,
+                job.client,
                 Failure(
-                    id=submit.id,
+                    id=request.id,
                     code=FrameMissing.code,
                     message=f"The server does not hold {len(missing)} of the frames of this request; send them again.",
                     frames=missing,
                 ),
             )
             return
-        check_sources(submit, {name: self._store.spec(name) for name in job.frames})
+        check_sources(request, {name: self._store.spec(name) for name in job.frames})
         self._queue.add(job)
-        log.info("%s %s frame %d queued", submit.id, submit.effect, submit.frame)
+        log.info("%s %s queued", request.id, _what(job))
         self._tell_progress(job)
 
     def _check_room(self, job: Job, missing: int) -> None:
@@ -260,9 +291,10 @@ class Service:
         held = [self._store.spec(name).nbytes for name in job.frames if name in self._store]
         need = sum(held) + missing * max(held, default=0)
         if need > self._store.limit_bytes:
+            smaller = "fit to fewer frames" if isinstance(job.request, Fit) else "use a smaller window"
             raise Busy(
-                f"Frame {job.submit.frame} needs about {need / 2**20:.0f} MiB of frames, and the server may hold "
-                f"{self._store.limit_bytes / 2**20:.0f}; use a smaller window, or start it with a larger --frames-mb."
+                f"{_what(job).capitalize()} needs about {need / 2**20:.0f} MiB of frames, and the server may hold "
+                f"{self._store.limit_bytes / 2**20:.0f}; {smaller}, or start it with a larger --frames-mb."
             )
 
     def _cancel(self, client: bytes, id: str) -> None:
@@ -275,47 +307,40 @@ class Service:
         """Forgets a job; one that runs goes on holding the worker until its next step."""
         self._queue.remove(job)
         if job.running:
-            self._send_worker(Stop(job.submit.id))
+            self._send_worker(Stop(job.request.id))
 
     def _deliver(self, job: Job, cached: bool) -> bool:
         """Sends a job's result when it is kept; says whether it was."""
+        request = job.request
+        if isinstance(request, Fit):
+            if self._fits.get(job.key):
+                seconds = 0.0 if cached else time.monotonic() - job.started_s
+                self._tell(job.client, Fitted(id=request.id, fit=job.key, cached=cached, seconds=seconds))
+            return self._fits.get(job.key) is not None
         kept = self._cache.get(job.key)
         if kept is None:
             return False
         entry, edited = kept
-        if job.submit.prime:
+        if request.prime:
             self._cache.also(job.key, job.lone_key)
         parts = pack(edited)
-        output = job.submit.output
+        output = request.output
         fits = output is not None and sum(map(len, parts)) <= output.size
         if output is not None and fits:
             write_from(self._shared, output, parts)
-            self._tell(job.client, self._result(job, entry, cached, fits))
+            self._tell(job.client, _result(request, job.key, entry, cached, fits))
         else:
             pieces = [part[at : at + PART_BYTES] for part in parts for at in range(0, len(part), PART_BYTES)]
-            self._tell(job.client, self._result(job, entry, cached, fits), pieces)
+            self._tell(job.client, _result(request, job.key, entry, cached, fits), pieces)
         return True
-
-    def _result(self, job: Job, entry: Entry, cached: bool, in_segment: bool) -> Result:
-        return Result(
-            id=job.submit.id,
-            frame=job.submit.frame,
-            box=entry.box,
-            depth=entry.depth,
-            model=entry.model,
-            model_hash=entry.model_hash,
-            key=job.key,
-            cached=cached,
-            seconds=0.0 if cached else entry.seconds,
-            note=entry.note,
-            segment=job.submit.output if in_segment else None,
-        )
 
     def _tell_progress(self, job: Job) -> None:
         job.told_s = time.monotonic()
         ahead = self._queue.ahead(job)
-        stage = job.stage if job.running else f"waiting behind {ahead}" if ahead else "waiting"
-        self._tell(job.client, Progress(id=job.submit.id, fraction=job.fraction, stage=stage, ahead=ahead))
+        running = self._queue.running()
+        same = running if running and running.key == job.key else job  # one fit that several wait for is done once
+        stage = same.stage if same.running else f"waiting behind {ahead}" if ahead else "waiting"
+        self._tell(job.client, Progress(id=job.request.id, fraction=same.fraction, stage=stage, ahead=ahead))
 
     def _fail(self, client: bytes, id: str, error: LatensifyError) -> None:
         if not isinstance(error, Cancelled):
@@ -336,7 +361,7 @@ class Service:
     def _forget(self, client: bytes) -> None:
         """Drops what a client that has gone was waiting for."""
         for job in self._queue.of_client(client):
-            log.info("%s dropped: its client is gone", job.submit.id)
+            log.info("%s dropped: its client is gone", job.request.id)
             self._drop(job)
 
     def _report(self, id: str) -> Report:
@@ -375,6 +400,7 @@ class Service:
                     self._settings.engine,
                     str(self._settings.cache),
                     str(self._settings.cache_bytes),
+                    str(self._settings.fits),
                 ],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -394,17 +420,31 @@ class Service:
         self._start_worker()
 
     def _dispatch(self) -> None:
-        if self._device == "starting" or self._broken or self._occupied is not None:
+        if self._device == "starting" or self._broken:
             return
-        job = self._queue.start_next()
+        self._make_way()
+        job = self._queue.start_next() if self._occupied is None else None
         if job is None:
             return
-        if self._cache.get(job.key):  # an earlier job of the same window made it
-            self._finish(job, Done(job.submit.id), cached=True)
+        fits: list[FitChoice | None] = []
+        if isinstance(job.request, Submit):  # its fit may have been finished while it waited
+            planned = self._plan(job.request, job.model)
+            job.key, job.lone_key = planned.key, planned.lone_key
+            fits = [window.fit for window in planned.windows]
+        if self._cache.get(job.key) or self._fits.get(job.key):  # an earlier job made it
+            self._finish(job, Done(job.request.id), cached=True)
             return
         specs = {name: self._store.spec(name) for name in job.frames}
-        self._occupied = job.submit.id
-        self._send_worker(Order(job.submit, job.model, str(self._store.folder), specs))
+        self._occupied = job.request.id
+        job.started_s = job.started_s or time.monotonic()
+        self._send_worker(Order(job.request, job.model, str(self._store.folder), specs, fits))
+
+    def _make_way(self) -> None:
+        """A fit that runs is told to stop when somebody waits for a frame: it goes on from there afterwards."""
+        job = self._queue.running()
+        if job and isinstance(job.request, Fit) and not job.paused and self._queue.urgent():
+            job.paused = True
+            self._send_worker(Stop(job.request.id))
 
     def _send_worker(self, message: Order | Stop) -> None:
         try:
@@ -425,17 +465,20 @@ class Service:
             self._device = message.device
             log.info("engine %s ready on %s", self._settings.engine, message.device)
         elif isinstance(message, Step):
-            if job and job.submit.id == message.id:
+            if job and job.request.id == message.id:
                 job.fraction, job.stage = message.fraction, message.stage
                 self._tell_progress(job)
         else:
             self._occupied = None
-            if job and job.submit.id == message.id:
-                self._finish(job, message)
+            if job and job.request.id == message.id:
+                if job.paused and isinstance(message, Failed) and message.code == Cancelled.code:
+                    self._queue.pause(job)
+                else:
+                    self._finish(job, message)
 
     def _finish(self, job: Job, message: Done | Failed, cached: bool = False) -> None:
         self._queue.remove(job)
-        with self._failures_told(job.client, job.submit.id):
+        with self._failures_told(job.client, job.request.id):
             if isinstance(message, Failed):
                 raise from_code(message.code, message.message)
             if not self._deliver(job, cached):
@@ -443,7 +486,7 @@ class Service:
                     "The result was let go before it could be sent; start the server with a larger --cache-mb."
                 )
             self._finished += 1
-            log.info("%s %s frame %d done", job.submit.id, job.submit.effect, job.submit.frame)
+            log.info("%s %s done", job.request.id, _what(job))
 
     def _worker_died(self) -> None:
         """One that was ready is started again. One that never was would only die again: all that waits is told why."""
@@ -465,7 +508,29 @@ class Service:
         log.error("%s", error)
         for job in jobs:
             self._queue.remove(job)
-            self._fail(job.client, job.submit.id, error)
+            self._fail(job.client, job.request.id, error)
+
+
+def _what(job: Job) -> str:
+    """A job in words, for the log and for sentences."""
+    request = job.request
+    return f"the fit for {request.effect}" if isinstance(request, Fit) else f"{request.effect} frame {request.frame}"
+
+
+def _result(submit: Submit, key: str, entry: Entry, cached: bool, in_segment: bool) -> Result:
+    return Result(
+        id=submit.id,
+        frame=submit.frame,
+        box=entry.box,
+        depth=entry.depth,
+        model=entry.model,
+        model_hash=entry.model_hash,
+        key=key,
+        cached=cached,
+        seconds=0.0 if cached else entry.seconds,
+        note=entry.note,
+        segment=submit.output if in_segment else None,
+    )
 
 
 class _Greeting(msgspec.Struct):

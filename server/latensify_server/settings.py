@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from latensify_bridge.folders import auto_endpoint, cache_folder, private, shared_folder
+from latensify_server.fits import fits_folder
 
 MIB = 2**20
 
@@ -31,13 +32,14 @@ def _frames_limit() -> int:
 class Settings:
     """`frames_bytes` of sent frames are held in `frames`, `cache_bytes` of results in `cache`.
 
-    `idle_exit_s` 0: never. `engine` is a name in engines.ENGINES.
+    Models fitted to shots lie in `fits`. `idle_exit_s` 0: never. `engine` is a name in engines.ENGINES.
     """
 
     endpoint: str = field(default_factory=auto_endpoint)
     engine: str = "diffusion"
     cache: Path = field(default_factory=lambda: cache_folder() / "results")
     cache_bytes: int = 20 * 1024 * MIB
+    fits: Path = field(default_factory=fits_folder)
     frames: Path = field(default_factory=_frames_folder)
     frames_bytes: int = field(default_factory=_frames_limit)
     max_frame_bytes: int = 1024 * MIB

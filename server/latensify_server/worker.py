@@ -1,7 +1,7 @@
 """The worker process: it owns the engine (and so torch and the device), edits one window at a time, and keeps results.
 
-The service starts it as `python -m latensify_server.worker FD ENGINE CACHE LIMIT` and talks to it over a socket pair.
-It ends when that closes, so it never outlives its server.
+The service starts it as `python -m latensify_server.worker FD ENGINE CACHE LIMIT FITS` and talks to it over a socket
+pair. It ends when that closes, so it never outlives its server.
 """
 
 from __future__ import annotations
@@ -19,21 +19,24 @@ import numpy as np
 
 from latensify_bridge.errors import Cancelled, EngineFailed, FrameMissing, LatensifyError, reason_of
 from latensify_bridge.frames import Box, Depth, Edited, FrameSpec
-from latensify_bridge.protocol import Source, Submit
+from latensify_bridge.protocol import Fit, Source, Submit
 from latensify_server import store
 from latensify_server.cache import Cache, Entry
-from latensify_server.engine import Engine, ModelChoice, Plate, WindowEdit
+from latensify_server.engine import Engine, FitChoice, ModelChoice, Plate, ShotFit, WindowEdit
 from latensify_server.engines import ENGINES
-from latensify_server.plan import Plan, WindowPlan, frame_key, plan
+from latensify_server.fits import Fits, frames_of, settings_of
+from latensify_server.lazy import Lazy
+from latensify_server.plan import Plan, WindowPlan, edit_of, frame_key, plan
 
 
 class Order(msgspec.Struct, frozen=True, tag=True):
-    """service -> worker: do this request."""
+    """service -> worker: do this request. `fits` serve the windows of a Submit, one after another."""
 
-    submit: Submit
+    request: Submit | Fit
     model: ModelChoice
     frames_folder: str
     specs: dict[str, FrameSpec]
+    fits: list[FitChoice | None]
 
 
 class Stop(msgspec.Struct, frozen=True, tag=True):
@@ -81,10 +84,11 @@ class LinkLost(Exception):
 class Worker:
     """Works off orders from `link`, one after another."""
 
-    def __init__(self, link: Connection, engine: Engine, cache: Cache) -> None:
+    def __init__(self, link: Connection, engine: Engine, cache: Cache, fits: Fits) -> None:
         self._link = link
         self._engine = engine
         self._cache = cache
+        self._fits = fits
         self._stopped: set[str] = set()
         self._orders: list[Order] = []
 
@@ -123,9 +127,13 @@ class Worker:
             raise LinkLost from None
 
     def _work(self, order: Order) -> None:
-        id = order.submit.id
+        id = order.request.id
         try:
-            self._edit(order, plan(order.submit, order.model))
+            if isinstance(order.request, Fit):
+                self._fit(order, order.request)
+            else:
+                chosen = iter(order.fits)  # by the service, so that both mean the same when a fit is finished meanwhile
+                self._edit(order, order.request, plan(order.request, order.model, lambda _: next(chosen, None)))
             self._tell(Done(id))
         except LatensifyError as error:
             self._tell(Failed(id, error.code, str(error)))
@@ -143,20 +151,38 @@ class Worker:
                 )
             )
 
-    def _edit(self, order: Order, planned: Plan) -> None:
+    def _fit(self, order: Order, request: Fit) -> None:
+        edit = edit_of(request)
+
+        def progress(fraction: float, stage: str) -> None:
+            self._progress(request.id, fraction, stage)
+
+        def wait() -> None:
+            progress(0.0, "waiting for another server that makes this fit")
+
+        settings = settings_of(request.effect, edit, request.render_scale)
+        with self._fits.making(settings, frames_of(request.sources), wait) as out:
+            if out is not None:
+                sources = request.sources
+                plates = Lazy(len(sources), lambda index: self._plate(order, sources[index]))
+                self._engine.fit(ShotFit(request.effect, edit, plates, request.render_scale, out), progress)
+
+    def _edit(self, order: Order, submit: Submit, planned: Plan) -> None:
         parts = [
-            self._window(order, planned, window, index / len(planned.windows), 1 / len(planned.windows))
+            self._window(order, submit, planned, window, index / len(planned.windows), 1 / len(planned.windows))
             for index, window in enumerate(planned.windows)
         ]
         if len(parts) > 1 and planned.key not in self._cache:
             weights = [window.weight for window in planned.windows]
             entry = parts[0][0]
-            edited = blend([part[1] for part in parts], weights, order.submit.depth)
+            edited = blend([part[1] for part in parts], weights, submit.depth)
             seconds = sum(part[0].seconds for part in parts)
-            self._cache.put(planned.key, msgspec.structs.replace(entry, box=edited.box, seconds=seconds), edited)
+            note = next((part[0].note for part in parts if part[0].note), "")
+            whole = msgspec.structs.replace(entry, box=edited.box, seconds=seconds, note=note)
+            self._cache.put(planned.key, whole, edited)
 
     def _window(
-        self, order: Order, planned: Plan, window: WindowPlan, base: float, share: float
+        self, order: Order, submit: Submit, planned: Plan, window: WindowPlan, base: float, share: float
     ) -> tuple[Entry, Edited]:
         """One frame of a window's results: kept, or computed with all its neighbours and then kept."""
         kept = self._cache.get(frame_key(window.key, planned.frame))
@@ -164,9 +190,8 @@ class Worker:
             return kept
 
         def progress(fraction: float, stage: str) -> None:
-            self._progress(order.submit.id, base + share * fraction, stage)
+            self._progress(submit.id, base + share * fraction, stage)
 
-        submit = order.submit
         started = time.monotonic()
         work = WindowEdit(
             effect=planned.effect,
@@ -175,14 +200,24 @@ class Worker:
             depth=submit.depth,
             render_scale=submit.render_scale,
             pixel_aspect=submit.pixel_aspect,
+            fit=self._fit_folder(window),
         )
         results = self._engine.edit(work, progress)
         seconds = (time.monotonic() - started) / len(results)
-        entries = [Entry(done.box, submit.depth, order.model.name, order.model.hash, seconds) for done in results]
+        told = (submit.depth, order.model.name, order.model.hash, seconds, window.note)
+        entries = [Entry(done.box, *told) for done in results]
         for source, entry, done in zip(window.sources, entries, results, strict=True):
             self._cache.put(frame_key(window.key, source.number), entry, done)
         index = [source.number for source in window.sources].index(planned.frame)
         return entries[index], results[index]
+
+    def _fit_folder(self, window: WindowPlan) -> Path | None:
+        if window.fit is None:
+            return None
+        if self._fits.get(window.fit.key) is None:
+            raise EngineFailed("The model fitted to this shot was cleaned away; render the frame once more.")
+        self._fits.used(window.fit.key)
+        return self._fits.path(window.fit.key)
 
     def _plate(self, order: Order, source: Source) -> Plate:
         folder = Path(order.frames_folder)
@@ -231,7 +266,7 @@ def main(arguments: list[str]) -> None:
         sentence = f"The engine cannot be loaded ({reason_of(error)}); `latensify doctor` says what is missing."
         link.send_bytes(msgspec.msgpack.encode(Failed("", EngineFailed.code, sentence)))
         sys.exit(1)
-    Worker(link, engine, cache).run()
+    Worker(link, engine, cache, Fits(Path(arguments[4]))).run()
     os._exit(0)  # torch's threads and a device's runtime can take seconds to wind down
 
 

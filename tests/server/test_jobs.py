@@ -25,7 +25,7 @@ def job(id: str, interactive: bool = False, client: bytes = b"c") -> Job:
 def drain(queue: Queue) -> list[str]:
     order = []
     while (next_job := queue.start_next()) is not None:
-        order.append(next_job.submit.id)
+        order.append(next_job.request.id)
         queue.remove(next_job)
     return order
 
@@ -65,5 +65,5 @@ def test_the_frames_of_waiting_jobs_are_pinned_and_a_clients_jobs_are_found() ->
     queue.add(job("a"))
     queue.add(job("b", client=b"other"))
     assert queue.pinned() == {f"{ord('a'):032x}", f"{ord('b'):032x}"}
-    assert [found.submit.id for found in queue.of_client(b"other")] == ["b"]
+    assert [found.request.id for found in queue.of_client(b"other")] == ["b"]
     assert [waiting.id for waiting in queue.report()] == ["a", "b"]

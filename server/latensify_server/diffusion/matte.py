@@ -10,19 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latensify_bridge.frames import Box
-from latensify_server.engine import Plate, WindowEdit
+from latensify_server.engine import Plate, ShotFit, WindowEdit
 
 Matte = NDArray[np.float32]
 EDGE = 0.5
 """Where the edge of a soft matte is taken to be when a distance to it is needed."""
 
 
-def matte_of(plate: Plate, work: WindowEdit) -> Matte:
+def matte_of(plate: Plate, work: WindowEdit | ShotFit) -> Matte:
     """The matte of one plate [height, width] in 0..1, grown and feathered; ones without a mask."""
     return feather(drawn(plate, work), work.params.mask_feather * work.render_scale)
 
 
-def drawn(plate: Plate, work: WindowEdit) -> Matte:
+def drawn(plate: Plate, work: WindowEdit | ShotFit) -> Matte:
     """The matte before it is feathered: what the mask covers, grown."""
     if plate.mask is None:
         return np.ones(plate.pixels.shape[:2], np.float32)

@@ -115,6 +115,34 @@ class Background(Preset):
     WALL = "wall", "Wall", "plain wall"
 
 
+class Instruction(Preset):
+    """What Instruct is told to do."""
+
+    PROMPT = "prompt", "Use the prompt", ""
+    NIGHT = "night", "Make it night", "make it night"
+    DAY = "day", "Make it day", "make it day"
+    SUNSET = "sunset", "Make it sunset", "make it sunset"
+    SNOW = "snow", "Make it snow", "make it snow"
+    RAIN = "rain", "Make it rain", "make it rain"
+    FOG = "fog", "Make it foggy", "make it foggy"
+    CLEAR = "clear", "Clear weather", "clear weather"
+    WINTER = "winter", "Make it winter", "make it winter"
+    AUTUMN = "autumn", "Make it autumn", "make it autumn"
+
+
+class NewObject(Preset):
+    """What Replace puts into the matte."""
+
+    PROMPT = "prompt", "Use the prompt", ""
+    RED_BALL = "red_ball", "Red ball", "a red ball"
+    BLUE_BOX = "blue_box", "Blue box", "a blue box"
+    YELLOW_CONE = "yellow_cone", "Yellow cone", "a yellow cone"
+    ORANGE_CYLINDER = "orange_cylinder", "Orange cylinder", "an orange cylinder"
+    GREEN_TREE = "green_tree", "Green tree", "a green tree"
+    WHITE_HOUSE = "white_house", "White house", "a white house"
+    RED_CAR = "red_car", "Red car", "a red car"
+
+
 class Motion(Choice):
     STATIC = "static", "Locked-off camera"
     HOMOGRAPHY = "homography", "Camera moves"
@@ -148,6 +176,10 @@ def _extra(group: str, slider: tuple[float, float] | None = None, **more: Any) -
 class Edit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What every effect's request holds. A result depends on these fields, the frames and the model alone."""
 
+    clips: ClassVar[tuple[str, ...]] = ("Source", "Mask")
+    mask_default: ClassVar[MaskSource] = MaskSource.NONE
+    needs_prompt: ClassVar[bool] = False  # with no text, or at strength 0, nothing would change
+    needs_mask: ClassVar[bool] = False
     fits: ClassVar[bool] = False  # a model can be fitted to its shot; then `fill` has the choice `fitted`
 
     negative_prompt: Annotated[
@@ -280,10 +312,7 @@ class Edit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class Restyle(Edit, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Changes the look of the shot by prompt: season, weather, time of day, grade, medium."""
 
-    clips: ClassVar[tuple[str, ...]] = ("Source", "Mask")
-    mask_default: ClassVar[MaskSource] = MaskSource.NONE
-    needs_prompt: ClassVar[bool] = True  # with no text, or at strength 0, nothing would change
-    needs_mask: ClassVar[bool] = False
+    needs_prompt: ClassVar[bool] = True
 
     preset: Annotated[
         Look,
@@ -320,9 +349,7 @@ class Restyle(Edit, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Remove(Edit, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Takes what the matte covers out of the shot: shows what other frames see behind it, and invents only the rest."""
 
-    clips: ClassVar[tuple[str, ...]] = ("Source", "Mask")
     mask_default: ClassVar[MaskSource] = MaskSource.CLIP
-    needs_prompt: ClassVar[bool] = False
     needs_mask: ClassVar[bool] = True
     fits: ClassVar[bool] = True
 
@@ -403,6 +430,113 @@ class Remove(Edit, frozen=True, kw_only=True, forbid_unknown_fields=True):
             extra=_extra("Pixels"),
         ),
     ] = Output.RESULT
+
+    def text(self) -> str:
+        """The prompt that the model is told."""
+        return _told(self.preset, self.prompt)
+
+
+class Instruct(Edit, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Edits the shot by an instruction, such as "make it night" or "turn the car red"; no matte is needed."""
+
+    needs_prompt: ClassVar[bool] = True
+
+    preset: Annotated[
+        Instruction,
+        Meta(
+            title="Instruction",
+            description="A ready instruction; with 'Use the prompt' the prompt below decides alone.",
+            extra=_extra("Edit", first=True),
+        ),
+    ] = Instruction.PROMPT
+    prompt: Annotated[
+        Text,
+        Meta(
+            title="Prompt",
+            description="What to do, as one would say it. Added to the instruction when one is chosen.",
+            extra=_extra("Edit", first=True),
+        ),
+    ] = ""
+    strength: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            title="Strength",
+            description="How much noise the edit starts from; 1 is noise alone, and the source is only looked at.",
+            extra=_extra("Edit", (0, 1), first=True),
+        ),
+    ] = 1.0
+    image_guidance_scale: Annotated[
+        float,
+        Meta(
+            ge=1,
+            le=10,
+            title="Image guidance",
+            description="How closely the source is kept. Above 1 each step takes half as long again.",
+            extra=_extra("Edit", (1, 3), first=True),
+        ),
+    ] = 1.0
+
+    def text(self) -> str:
+        """The instruction that the model is told."""
+        return _told(self.preset, self.prompt)
+
+
+class Replace(Edit, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Puts a new object where the matte is, or changes the one there, by prompt."""
+
+    mask_default: ClassVar[MaskSource] = MaskSource.CLIP
+    needs_prompt: ClassVar[bool] = True
+    needs_mask: ClassVar[bool] = True
+
+    preset: Annotated[
+        NewObject,
+        Meta(
+            title="Object",
+            description="A ready object; with 'Use the prompt' the prompt below decides alone.",
+            extra=_extra("Edit", first=True),
+        ),
+    ] = NewObject.PROMPT
+    prompt: Annotated[
+        Text,
+        Meta(
+            title="Prompt",
+            description="What to show inside the matte. Added to the object when one is chosen.",
+            extra=_extra("Edit", first=True),
+        ),
+    ] = ""
+    strength: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            title="Strength",
+            description="How much of what was there is given up; below 1 its light and its colours shine through.",
+            extra=_extra("Edit", (0, 1), first=True),
+        ),
+    ] = 1.0
+    detail: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            title="Detail",
+            description="How much of the plate's own fine detail is kept under the edit, as for a change of colour. "
+            "0 shows the model's own pixels.",
+            extra=_extra("Pixels", (0, 1)),
+        ),
+    ] = 0.0
+    grain: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            title="Grain",
+            description="How much of the plate's grain is put on the new object; 1 matches the plate.",
+            extra=_extra("Pixels", (0, 1)),
+        ),
+    ] = 1.0
 
     def text(self) -> str:
         """The prompt that the model is told."""
@@ -515,17 +649,24 @@ class Panel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 GROUPS = ("Edit", "Matte", "Pixels", "Model", "Frames", "Server")
 
-EFFECTS: dict[str, type[Restyle | Remove]] = {"restyle": Restyle, "remove": Remove}
+AnyEdit = Restyle | Remove | Instruct | Replace
+
+EFFECTS: dict[str, type[AnyEdit]] = {
+    "restyle": Restyle,
+    "remove": Remove,
+    "instruct": Instruct,
+    "replace": Replace,
+}
 
 
-def effect_named(name: str) -> type[Restyle | Remove]:
+def effect_named(name: str) -> type[AnyEdit]:
     """The declaration of an effect. Raises UnknownEffect, naming the known ones."""
     if name not in EFFECTS:
         raise UnknownEffect(f"There is no effect '{name}'; there are {', '.join(EFFECTS)}.")
     return EFFECTS[name]
 
 
-def changes_nothing(edit: Restyle | Remove, panel: Panel) -> bool:
+def changes_nothing(edit: AnyEdit, panel: Panel) -> bool:
     """Whether the output would be the source; the plugin's isIdentity is the same rule."""
     return panel.mix == 0 or (edit.needs_prompt and (edit.strength == 0 or not edit.text()))
 

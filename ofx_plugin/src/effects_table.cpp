@@ -250,6 +250,222 @@ const ParamInfo kParams_remove[] = {
      ParamKind::kDouble, false, 600.0, 1.0, 86400.0, 10.0, 3600.0, "", nullptr, 0},
 };
 
+const ChoiceOption kOptions_instruct_preset[] = {
+    {"prompt", "Use the prompt"},
+    {"night", "Make it night"},
+    {"day", "Make it day"},
+    {"sunset", "Make it sunset"},
+    {"snow", "Make it snow"},
+    {"rain", "Make it rain"},
+    {"fog", "Make it foggy"},
+    {"clear", "Clear weather"},
+    {"winter", "Make it winter"},
+    {"autumn", "Make it autumn"},
+};
+
+const ChoiceOption kOptions_instruct_mask_source[] = {
+    {"none", "None (whole frame)"},
+    {"clip", "Mask input"},
+    {"source_alpha", "Alpha of the source"},
+    {"box", "Box below"},
+};
+
+const ChoiceOption kOptions_instruct_mask_channel[] = {
+    {"alpha", "Alpha"},
+    {"luminance", "Luminance"},
+};
+
+const ChoiceOption kOptions_instruct_colour_space[] = {
+    {"auto", "Auto"},
+    {"srgb", "sRGB"},
+    {"rec709", "Rec.709"},
+    {"linear_rec709", "Linear Rec.709"},
+    {"acescg", "ACEScg"},
+    {"acescct", "ACEScct"},
+    {"davinci_intermediate", "DaVinci Wide Gamut Intermediate"},
+    {"logc4", "ARRI LogC4"},
+    {"slog3", "Sony S-Log3"},
+    {"log3g10", "RED Log3G10"},
+};
+
+const ChoiceOption kOptions_instruct_quality[] = {
+    {"draft", "Draft"},
+    {"final", "Final"},
+};
+
+const ChoiceOption kOptions_instruct_precision[] = {
+    {"auto", "Auto"},
+    {"float32", "32-bit float"},
+    {"bfloat16", "bfloat16"},
+    {"float16", "16-bit float"},
+};
+
+const ParamInfo kParams_instruct[] = {
+    {"preset", "Instruction", "A ready instruction; with 'Use the prompt' the prompt below decides alone.", "Edit",
+     ParamKind::kChoice, true, 0.0, 0.0, 0.0, 0.0, 0.0, "", kOptions_instruct_preset, 10},
+    {"prompt", "Prompt", "What to do, as one would say it. Added to the instruction when one is chosen.", "Edit",
+     ParamKind::kString, true, 0.0, 0.0, 0.0, 0.0, 0.0, "", nullptr, 0},
+    {"strength", "Strength", "How much noise the edit starts from; 1 is noise alone, and the source is only looked at.", "Edit",
+     ParamKind::kDouble, true, 1.0, 0.0, 1.0, 0.0, 1.0, "", nullptr, 0},
+    {"image_guidance_scale", "Image guidance", "How closely the source is kept. Above 1 each step takes half as long again.", "Edit",
+     ParamKind::kDouble, true, 1.0, 1.0, 10.0, 1.0, 3.0, "", nullptr, 0},
+    {"negative_prompt", "Negative prompt", "What should not appear.", "Edit",
+     ParamKind::kString, true, 0.0, 0.0, 0.0, 0.0, 0.0, "", nullptr, 0},
+    {"guidance_scale", "Guidance scale", "How closely the model follows the prompt. 1 is no guidance.", "Edit",
+     ParamKind::kDouble, true, 2.0, 0.0, 30.0, 1.0, 12.0, "", nullptr, 0},
+    {"num_inference_steps", "Inference steps", "Denoising steps. More is slower and finer. Draft quality uses half of them.", "Edit",
+     ParamKind::kInteger, true, 16.0, 1.0, 200.0, 4.0, 50.0, "", nullptr, 0},
+    {"seed", "Seed", "Another seed gives another result; the same seed gives the same pixels.", "Edit",
+     ParamKind::kInteger, true, 0.0, 0.0, 2147483647.0, 0.0, 1000.0, "", nullptr, 0},
+    {"mask_source", "Mask from", "Where the matte comes from. Every host can give a box.", "Matte",
+     ParamKind::kChoice, false, 0.0, 0.0, 0.0, 0.0, 0.0, "", kOptions_instruct_mask_source, 4},
+    {"mask_channel", "Mask channel", "The channel of the Mask input that is the matte.", "Matte",
+     ParamKind::kChoice, false, 0.0, 0.0, 0.0, 0.0, 0.0, "", kOptions_instruct_mask_channel, 2},
+    {"mask_invert", "Invert mask", "Edits what the matte leaves out.", "Matte",
+     ParamKind::kBoolean, false, 0.0, 0.0, 0.0, 0.0, 0.0, "", nullptr, 0},
+    {"box_x", "Box left", "Left edge, as a part of the width.", "Matte",
+     ParamKind::kDouble, false, 0.25, 0.0, 1.0, 0.0, 1.0, "", nullptr, 0},
+    {"box_y", "Box top", "Top edge, as a part of the height.", "Matte",
+     ParamKind::kDouble, false, 0.25, 0.0, 1.0, 0.0, 1.0, "", nullptr, 0},
+    {"box_width", "Box width", "Width, as a part of the frame's.", "Matte",
+     ParamKind::kDouble, false, 0.5, 0.0, 1.0, 0.0, 1.0, "", nullptr, 0},
+    {"box_height", "Box height", "Height, as a part of the frame's.", "Matte",
+     ParamKind::kDouble, false, 0.5, 0.0, 1.0, 0.0, 1.0, "", nullptr, 0},
+    {"mask_grow", "Mask grow", "Grows the matte by so many pixels at full resolution; negative shrinks it.", "Matte",
+     ParamKind::kDouble, true, 0.0, -500.0, 500.0, -50.0, 50.0, "", nullptr, 0},
+    {"mask_feather", "Mask feather", "Softens the matte's edge outwards over so many pixels at full resolution.", "Matte",
+     ParamKind::kDouble, true, 4.0, 0.0, 500.0, 0.0, 50.0, "", nullptr, 0},
+    {"colour_space", "Colour space", "The colour space of the frames that the host hands over. Auto: linear Rec.709 for Nuke, Natron and EXR files, Rec.709 for Resolve and movies, else sRGB.", "Pixels",
+     ParamKind::kChoice, true, 0.0, 0.0, 0.0, 0.0, 0.0, "", kOptions_instruct_colour_space, 10},
+    {"detail", "Detail", "How much of the plate's own fine detail and highlight range is kept under the edit. 0 shows the model's own pixels.", "Pixels",
+     ParamKind::kDouble, true, 0.8, 0.0, 1.0, 0.0, 1.0, "", nullptr, 0},
+    {"mix", "Mix", "Blends the edit over the source. Costs no new edit.", "Pixels",
+     ParamKind::kDouble, false, 1.0, 0.0, 1.0, 0.0, 1.0, "", nullptr, 0},
+    {"model", "Model", "The model by its name in `latensify doctor`; auto picks the best installed one.", "Model",
+     ParamKind::kString, true, 0.0, 0.0, 0.0, 0.0, 0.0, "auto", nullptr, 0},
+    {"quality", "Quality", "Draft is quick, for scrubbing: fewer steps and a smaller model image.", "Model",
+     ParamKind::kChoice, true, 1.0, 0.0, 0.0, 0.0, 0.0, "", kOptions_instruct_quality, 2},
+    {"precision", "Precision", "Number format of the model. Auto: bfloat16 on a GPU, 32-bit float on a CPU.", "Model",
+     ParamKind::kChoice, true, 0.0, 0.0, 0.0, 0.0, 0.0, "", kOptions_instruct_precision, 4},
+    {"window", "Window", "Frames that are edited together. Hosts that give one frame at a time use 1.", "Frames",
+     ParamKind::kInteger, true, 16.0, 1.0, 256.0, 1.0, 64.0, "", nullptr, 0},
+    {"overlap", "Overlap", "Frames shared by neighbouring windows and blended; at most half the window.", "Frames",
+     ParamKind::kInteger, true, 4.0, 0.0, 128.0, 0.0, 32.0, "", nullptr, 0},
+    {"frame_offset", "Frame offset", "Added to the host's frame number; windows are anchored to the sum.", "Frames",
+     ParamKind::kInteger, false, 0.0, -10000000.0, 10000000.0, -1000.0, 1000.0, "", nullptr, 0},
+    {"server", "Server", "auto starts a server on this machine when none runs; or an address such as tcp://127.0.0.1:5577.", "Server",
+     ParamKind::kString, false, 0.0, 0.0, 0.0, 0.0, 0.0, "auto", nullptr, 0},
+    {"timeout_s", "Time limit", "Seconds that one frame may take before it fails.", "Server",
+     ParamKind::kDouble, false, 600.0, 1.0, 86400.0, 10.0, 3600.0, "", nullptr, 0},
+};
+
+const ChoiceOption kOptions_replace_preset[] = {
+    {"prompt", "Use the prompt"},
+    {"red_ball", "Red ball"},
+    {"blue_box", "Blue box"},
+    {"yellow_cone", "Yellow cone"},
+    {"orange_cylinder", "Orange cylinder"},
+    {"green_tree", "Green tree"},
+    {"white_house", "White house"},
+    {"red_car", "Red car"},
+};
+
+const ChoiceOption kOptions_replace_mask_source[] = {
+    {"none", "None (whole frame)"},
+    {"clip", "Mask input"},
+    {"source_alpha", "Alpha of the source"},
+    {"box", "Box below"},
+};
+
+const ChoiceOption kOptions_replace_mask_channel[] = {
+    {"alpha", "Alpha"},
+    {"luminance", "Luminance"},
+};
+
+const ChoiceOption kOptions_replace_colour_space[] = {
+    {"auto", "Auto"},
+    {"srgb", "sRGB"},
+    {"rec709", "Rec.709"},
+    {"linear_rec709", "Linear Rec.709"},
+    {"acescg", "ACEScg"},
+    {"acescct", "ACEScct"},
+    {"davinci_intermediate", "DaVinci Wide Gamut Intermediate"},
+    {"logc4", "ARRI LogC4"},
+    {"slog3", "Sony S-Log3"},
+    {"log3g10", "RED Log3G10"},
+};
+
+const ChoiceOption kOptions_replace_quality[] = {
+    {"draft", "Draft"},
+    {"final", "Final"},
+};
+
+const ChoiceOption kOptions_replace_precision[] = {
+    {"auto", "Auto"},
+    {"float32", "32-bit float"},
+    {"bfloat16", "bfloat16"},
+    {"float16", "16-bit float"},
+};
+
+const ParamInfo kParams_replace[] = {
+    {"preset", "Object", "A ready object; with 'Use the prompt' the prompt below decides alone.", "Edit",
+     ParamKind::kChoice, true, 0.0, 0.0, 0.0, 0.0, 0.0, "", kOptions_replace_preset, 8},
+    {"prompt", "Prompt", "What to show inside the matte. Added to the object when one is chosen.", "Edit",
+     ParamKind::kString, true, 0.0, 0.0, 0.0, 0.0, 0.0, "", nullptr, 0},
+    {"strength", "Strength", "How much of what was there is given up; below 1 its light and its colours shine through.", "Edit",
+     ParamKind::kDouble, true, 1.0, 0.0, 1.0, 0.0, 1.0, "", nullptr, 0},
+    {"negative_prompt", "Negative prompt", "What should not appear.", "Edit",
+     ParamKind::kString, true, 0.0, 0.0, 0.0, 0.0, 0.0, "", nullptr, 0},
+    {"guidance_scale", "Guidance scale", "How closely the model follows the prompt. 1 is no guidance.", "Edit",
+     ParamKind::kDouble, true, 2.0, 0.0, 30.0, 1.0, 12.0, "", nullptr, 0},
+    {"num_inference_steps", "Inference steps", "Denoising steps. More is slower and finer. Draft quality uses half of them.", "Edit",
+     ParamKind::kInteger, true, 16.0, 1.0, 200.0, 4.0, 50.0, "", nullptr, 0},
+    {"seed", "Seed", "Another seed gives another result; the same seed gives the same pixels.", "Edit",
+     ParamKind::kInteger, true, 0.0, 0.0, 2147483647.0, 0.0, 1000.0, "", nullptr, 0},
+    {"mask_source", "Mask from", "Where the matte comes from. Every host can give a box.", "Matte",
+     ParamKind::kChoice, false, 1.0, 0.0, 0.0, 0.0, 0.0, "", kOptions_replace_mask_source, 4},
+    {"mask_channel", "Mask channel", "The channel of the Mask input that is the matte.", "Matte",
+     ParamKind::kChoice, false, 0.0, 0.0, 0.0, 0.0, 0.0, "", kOptions_replace_mask_channel, 2},
+    {"mask_invert", "Invert mask", "Edits what the matte leaves out.", "Matte",
+     ParamKind::kBoolean, false, 0.0, 0.0, 0.0, 0.0, 0.0, "", nullptr, 0},
+    {"box_x", "Box left", "Left edge, as a part of the width.", "Matte",
+     ParamKind::kDouble, false, 0.25, 0.0, 1.0, 0.0, 1.0, "", nullptr, 0},
+    {"box_y", "Box top", "Top edge, as a part of the height.", "Matte",
+     ParamKind::kDouble, false, 0.25, 0.0, 1.0, 0.0, 1.0, "", nullptr, 0},
+    {"box_width", "Box width", "Width, as a part of the frame's.", "Matte",
+     ParamKind::kDouble, false, 0.5, 0.0, 1.0, 0.0, 1.0, "", nullptr, 0},
+    {"box_height", "Box height", "Height, as a part of the frame's.", "Matte",
+     ParamKind::kDouble, false, 0.5, 0.0, 1.0, 0.0, 1.0, "", nullptr, 0},
+    {"mask_grow", "Mask grow", "Grows the matte by so many pixels at full resolution; negative shrinks it.", "Matte",
+     ParamKind::kDouble, true, 0.0, -500.0, 500.0, -50.0, 50.0, "", nullptr, 0},
+    {"mask_feather", "Mask feather", "Softens the matte's edge outwards over so many pixels at full resolution.", "Matte",
+     ParamKind::kDouble, true, 4.0, 0.0, 500.0, 0.0, 50.0, "", nullptr, 0},
+    {"colour_space", "Colour space", "The colour space of the frames that the host hands over. Auto: linear Rec.709 for Nuke, Natron and EXR files, Rec.709 for Resolve and movies, else sRGB.", "Pixels",
+     ParamKind::kChoice, true, 0.0, 0.0, 0.0, 0.0, 0.0, "", kOptions_replace_colour_space, 10},
+    {"detail", "Detail", "How much of the plate's own fine detail is kept under the edit, as for a change of colour. 0 shows the model's own pixels.", "Pixels",
+     ParamKind::kDouble, true, 0.0, 0.0, 1.0, 0.0, 1.0, "", nullptr, 0},
+    {"grain", "Grain", "How much of the plate's grain is put on the new object; 1 matches the plate.", "Pixels",
+     ParamKind::kDouble, true, 1.0, 0.0, 1.0, 0.0, 1.0, "", nullptr, 0},
+    {"mix", "Mix", "Blends the edit over the source. Costs no new edit.", "Pixels",
+     ParamKind::kDouble, false, 1.0, 0.0, 1.0, 0.0, 1.0, "", nullptr, 0},
+    {"model", "Model", "The model by its name in `latensify doctor`; auto picks the best installed one.", "Model",
+     ParamKind::kString, true, 0.0, 0.0, 0.0, 0.0, 0.0, "auto", nullptr, 0},
+    {"quality", "Quality", "Draft is quick, for scrubbing: fewer steps and a smaller model image.", "Model",
+     ParamKind::kChoice, true, 1.0, 0.0, 0.0, 0.0, 0.0, "", kOptions_replace_quality, 2},
+    {"precision", "Precision", "Number format of the model. Auto: bfloat16 on a GPU, 32-bit float on a CPU.", "Model",
+     ParamKind::kChoice, true, 0.0, 0.0, 0.0, 0.0, 0.0, "", kOptions_replace_precision, 4},
+    {"window", "Window", "Frames that are edited together. Hosts that give one frame at a time use 1.", "Frames",
+     ParamKind::kInteger, true, 16.0, 1.0, 256.0, 1.0, 64.0, "", nullptr, 0},
+    {"overlap", "Overlap", "Frames shared by neighbouring windows and blended; at most half the window.", "Frames",
+     ParamKind::kInteger, true, 4.0, 0.0, 128.0, 0.0, 32.0, "", nullptr, 0},
+    {"frame_offset", "Frame offset", "Added to the host's frame number; windows are anchored to the sum.", "Frames",
+     ParamKind::kInteger, false, 0.0, -10000000.0, 10000000.0, -1000.0, 1000.0, "", nullptr, 0},
+    {"server", "Server", "auto starts a server on this machine when none runs; or an address such as tcp://127.0.0.1:5577.", "Server",
+     ParamKind::kString, false, 0.0, 0.0, 0.0, 0.0, 0.0, "auto", nullptr, 0},
+    {"timeout_s", "Time limit", "Seconds that one frame may take before it fails.", "Server",
+     ParamKind::kDouble, false, 600.0, 1.0, 86400.0, 10.0, 3600.0, "", nullptr, 0},
+};
+
 }  // namespace
 
 const char* const kVersion = "0.1.0";
@@ -263,8 +479,16 @@ const EffectInfo kEffects[] = {
      "Takes what the matte covers out of the shot: shows what other frames see behind it, and invents only the rest.",
      false, true, true,
      kParams_remove, 33},
+    {"org.latensify.instruct", "instruct", "Latensify Instruct",
+     "Edits the shot by an instruction, such as \"make it night\" or \"turn the car red\"; no matte is needed.",
+     true, false, false,
+     kParams_instruct, 28},
+    {"org.latensify.replace", "replace", "Latensify Replace",
+     "Puts a new object where the matte is, or changes the one there, by prompt.",
+     true, true, false,
+     kParams_replace, 28},
 };
 
-const std::size_t kEffectCount = 2;
+const std::size_t kEffectCount = 4;
 
 }  // namespace latensify

@@ -16,7 +16,7 @@ import xxhash
 
 from latensify_bridge import __version__
 from latensify_bridge.client import Session
-from latensify_bridge.effects import Panel, Remove, Restyle, changes_nothing
+from latensify_bridge.effects import AnyEdit, Panel, changes_nothing
 from latensify_bridge.errors import Cancelled, FrameMissing
 from latensify_bridge.frames import Depth, Edited
 from latensify_bridge.protocol import Progress, Result
@@ -46,7 +46,7 @@ class Job:
     """
 
     effect: str
-    edit: Restyle | Remove
+    edit: AnyEdit
     panel: Panel
     frames: Sequence[int]
     resume: bool = False

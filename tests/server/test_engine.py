@@ -51,27 +51,27 @@ def test_an_unknown_effect_is_refused(edit: Edit) -> None:
 def test_a_full_memory_says_what_to_do(edit: Edit, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
-    from latensify_server.diffusion import restyle
+    from latensify_server.diffusion import whole_frame
 
     def full(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(restyle, "_pair", full)
+    monkeypatch.setattr(whole_frame, "_pair", full)
     with pytest.raises(OutOfMemory, match="smaller window"):
         edit("restyle", hdr_plates(1), prompt="fog")
 
 
 def test_many_threads_give_the_bits_of_one(edit: Edit, monkeypatch: pytest.MonkeyPatch) -> None:
-    from latensify_server.diffusion import restyle
+    from latensify_server.diffusion import whole_frame
 
     several = edit("restyle", hdr_plates(4), prompt="fog")
-    monkeypatch.setattr(restyle, "workers", lambda device: 1)
+    monkeypatch.setattr(whole_frame, "workers", lambda device: 1)
     for a, b in zip(several, edit("restyle", hdr_plates(4), prompt="fog"), strict=True):
         np.testing.assert_array_equal(a.rgb, b.rgb)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
-@pytest.mark.parametrize("effect", ["restyle", "remove"])
+@pytest.mark.parametrize("effect", ["restyle", "remove", "instruct", "replace"])
 def test_every_precision_gives_finite_pixels(edit: Edit, effect: str, precision: str) -> None:
     (done,) = edit(effect, hdr_plates(1), prompt="fog", precision=precision, num_inference_steps=2)
     assert np.isfinite(done.rgb).all() and done.rgb.dtype == np.float32

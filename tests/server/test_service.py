@@ -14,7 +14,7 @@ import zmq
 from hosts.servers import Server, server
 from latensify_bridge import __version__
 from latensify_bridge.client import Session
-from latensify_bridge.effects import Remove, Restyle
+from latensify_bridge.effects import EFFECTS, Remove, Restyle
 from latensify_bridge.errors import (
     BadInput,
     BadParameter,
@@ -63,7 +63,7 @@ def render(session: Session, frame: int, edit: Restyle = EDIT, **more: object) -
 def test_hello_tells_versions_and_capabilities(endpoint: str) -> None:
     with Session(endpoint, "test") as session:
         assert session.welcome.server == __version__
-        assert session.welcome.effects == ["restyle", "remove"]
+        assert session.welcome.effects == list(EFFECTS)
         assert session.welcome.shared_memory is not None
 
 

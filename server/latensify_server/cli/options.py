@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from latensify_bridge.declared import Parameter, parameters
-from latensify_bridge.effects import GROUPS, Panel, Remove, Restyle, effect_named, parse
+from latensify_bridge.effects import GROUPS, AnyEdit, Panel, effect_named, parse
 from latensify_bridge.errors import BadInput, BadParameter
 
 OWN = "Input and output"
@@ -81,7 +81,7 @@ def from_file(path: Path | None) -> dict[str, Any]:
     return values
 
 
-def checked(effect: str, values: Mapping[str, Any]) -> tuple[Restyle | Remove, Panel]:
+def checked(effect: str, values: Mapping[str, Any]) -> tuple[AnyEdit, Panel]:
     """Values split into what travels and what stays, each checked. Raises BadParameter."""
     declaration = effect_named(effect)
     stays = {name: value for name, value in values.items() if name in PANEL}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import cv2
 import diffusers
@@ -15,14 +16,17 @@ from latensify_bridge.errors import BadInput, ModelMissing, OutOfMemory
 from latensify_bridge.frames import Edited
 from latensify_server import models
 from latensify_server.choice import choose
+from latensify_server.diffusion.fitting import fit_shot
+from latensify_server.diffusion.instruct import instruct
 from latensify_server.diffusion.model import Model, embed, load
 from latensify_server.diffusion.remove import remove
+from latensify_server.diffusion.replace import replace
 from latensify_server.diffusion.restyle import restyle
-from latensify_server.engine import ProgressCall, WindowEdit
+from latensify_server.engine import ProgressCall, ShotFit, WindowEdit
 
 Effect = Callable[[Model, WindowEdit, ProgressCall], list[Edited]]
 
-EFFECTS: dict[str, Effect] = {"restyle": restyle, "remove": remove}
+EFFECTS: dict[str, Effect] = {"restyle": restyle, "remove": remove, "instruct": instruct, "replace": replace}
 
 DTYPES = {
     Precision.FLOAT32: torch.float32,
@@ -57,8 +61,19 @@ class DiffusionEngine:
         _check_sizes(work)
         progress(0.0, "loading the model")
         model = self._model(work)
-        try:
+        with self._memory_told():
             return EFFECTS[work.effect](model, work, progress)
+
+    def fit(self, work: ShotFit, progress: ProgressCall) -> None:
+        """See `Engine.fit`."""
+        with self._memory_told():
+            fit_shot(work, progress)
+
+    @contextlib.contextmanager
+    def _memory_told(self) -> Iterator[None]:
+        """Says in words that the device's memory is full. Raises OutOfMemory."""
+        try:
+            yield
         except torch.OutOfMemoryError:
             torch.cuda.empty_cache()
             raise OutOfMemory(

@@ -48,6 +48,14 @@ def still_noise(model: Model, latents: Tensor, seed: int) -> Tensor:
     return TEMPERATURE * noise(latents.shape[1:], seed, [STILL], model.device, model.dtype)
 
 
+def latent_mask(model: Model, matte: Image, latents: Tensor) -> Tensor:
+    """A matte [height, width] at the size of latents [n, c, h, w]: [1, 1, h, w], 1 in each cell that it touches."""
+    rows, columns = latents.shape[-2] * model.multiple, latents.shape[-1] * model.multiple
+    touched = cv2.resize((matte > 0).astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA) > 0
+    mask = torch.from_numpy(touched.astype(np.float32))[None, None].to(model.device, model.dtype)
+    return torch.nn.functional.max_pool2d(mask, model.multiple)
+
+
 def encode_picture(model: Model, display: Image) -> Tensor:
     """Latents [1, c, h/8, w/8] of a display-referred picture [h, w, 3]; what lies outside 0..1 is clipped."""
     clipped = np.ascontiguousarray(np.clip(display, 0, 1).transpose(2, 0, 1))

@@ -50,6 +50,7 @@ def edit(
     noise: Tensor,
     progress: Progress,
     start: Tensor | None = None,
+    image_guidance_scale: float = 1.0,
 ) -> Tensor:
     """Edit latents by prompt: noise them partially, then denoise under the prompt with the source as condition.
 
@@ -65,6 +66,8 @@ def edit(
         noise: [n, c, h, w].
         progress: called with 0..1 after each step of each frame; may raise to cancel.
         start: latents that are noised; the source when None.
+        image_guidance_scale: how closely the source is kept (InstructPix2Pix's second guidance); 1 is none and costs
+            nothing.
 
     Returns:
         Edited latents [n, c, h, w].
@@ -80,7 +83,7 @@ def edit(
     edited = []
     for latents, one_mask, one_source in zip(begin.split(1), mask.split(1), source.split(1), strict=True):
         for now, after in zip(timesteps, [*timesteps[1:], -1], strict=True):
-            prediction = guided(model, latents, now, one_mask, one_source, text, guidance_scale)
+            prediction = guided(model, latents, now, one_mask, one_source, text, guidance_scale, image_guidance_scale)
             latents = step(model, prediction, now, after, latents)
             done += 1
             progress(done / (len(timesteps) * len(source)))
@@ -133,16 +136,27 @@ def step(model: Model, prediction: Tensor, now: int, after: int, latents: Tensor
 
 
 def guided(
-    model: Model, latents: Tensor, timestep: int, mask: Tensor, source: Tensor, text: Tensor, scale: float
+    model: Model,
+    latents: Tensor,
+    timestep: int,
+    mask: Tensor,
+    source: Tensor,
+    text: Tensor,
+    scale: float,
+    image_scale: float = 1.0,
 ) -> Tensor:
     """Prediction for one frame under guidance; `text` is [2, tokens, width], negative then positive.
 
-    The guided prediction's spread is brought part of the way back to the unguided one's (Lin et al., 2024, 3.4).
+    `image_scale` leads away from what the model would say without a source (Brooks et al., 2023, 3.2.1). The guided
+    prediction's spread is brought part of the way back to the unguided one's (Lin et al., 2024, 3.4).
     """
-    if scale == 1:
+    if scale == 1 and image_scale == 1:
         return denoise(model, latents, timestep, mask, source, text[1:])
     away, towards = (denoise(model, latents, timestep, mask, source, one) for one in text.split(1))
     mixed = away + (towards - away) * scale
+    if image_scale != 1:
+        sourceless = denoise(model, latents, timestep, torch.ones_like(mask), torch.zeros_like(source), text[:1])
+        mixed = mixed + (away - sourceless) * (image_scale - 1)
     return mixed * (GUIDANCE_RESCALE * towards.std() / mixed.std() + 1 - GUIDANCE_RESCALE)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from latensify_bridge.effects import Remove, Restyle
+from latensify_bridge.effects import AnyEdit
 from latensify_bridge.errors import BadInput
 from latensify_bridge.frames import frame_name, spec_of
 from latensify_bridge.protocol import Source
@@ -66,7 +66,7 @@ class Shot:
                 f"({self.plate.files(missing[0])}); render what is missing or change --frames."
             )
 
-    def window(self, frame: int, edit: Restyle | Remove) -> range:
+    def window(self, frame: int, edit: AnyEdit) -> range:
         """Every frame that the edit of `frame` needs. Raises BadInput where one is missing."""
         shift = self._offset
         found = frames_of(frame + shift, self.first + shift, self.last + shift, edit.window, edit.overlap)
@@ -101,7 +101,7 @@ class Shot:
             self._named[frame] = Named(source, loaded.image.digest(), (width, height))
         return self._named[frame]
 
-    def sources(self, frame: int, edit: Restyle | Remove) -> list[Named]:
+    def sources(self, frame: int, edit: AnyEdit) -> list[Named]:
         """The frames of the windows of `frame`. Raises BadInput where they differ in size."""
         named = [self.named(number) for number in self.window(frame, edit)]
         for number, each in zip(self.window(frame, edit), named, strict=True):

@@ -1,0 +1,63 @@
+"""The frames of a window edited whole, one by one: what Restyle, Instruct and Generate share.
+
+Each plate goes to the model small and display-referred; the change is steadied over the window and carried over to the
+full-resolution plate, where it shows through the matte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from latensify_bridge.effects import Quality
+from latensify_bridge.frames import Edited
+from latensify_server import colour
+from latensify_server.diffusion import pictures
+from latensify_server.diffusion.matte import Matte, matte_of
+from latensify_server.diffusion.model import Model
+from latensify_server.diffusion.parallel import Report, each, workers
+from latensify_server.diffusion.result import edited_box, nothing_edited
+from latensify_server.diffusion.steady import Pair, steadied
+from latensify_server.diffusion.transfer import transfer
+from latensify_server.engine import Plate, ProgressCall, WindowEdit
+
+LONG_SIDE = {Quality.FINAL: 384, Quality.DRAFT: 256}
+
+Sample = Callable[[Tensor, Matte, Report], Tensor | None]
+"""(latents of a frame [1, c, h, w], its matte at full resolution, report) -> edited latents; None where they stay."""
+
+
+def whole_frames(model: Model, work: WindowEdit, progress: ProgressCall, sample: Sample) -> list[Edited]:
+    """One edited frame for each plate of the window. Raises what `progress` raises."""
+    params = work.params
+    mattes = [matte_of(plate, work) for plate in work.plates]
+    concerned = [index for index, matte in enumerate(mattes) if matte.any()]
+
+    def pair(index: int, report: Report) -> Pair:
+        return _pair(model, work, work.plates[index], mattes[index], sample, report)
+
+    def finish(index: int, report: Report) -> Edited:
+        plate = work.plates[index]
+        linear = colour.to_linear(plate.pixels[..., :3], params.colour_space)
+        position = concerned.index(index)
+        edited = steadied(pairs, position)
+        return edited_box(transfer(linear, pairs[position].seen, edited, params.detail), mattes[index], work)
+
+    threads = workers(model.device)
+    pairs = each(concerned, pair, lambda done: progress(0.9 * done, "denoising"), threads)
+    finished = each(concerned, finish, lambda done: progress(0.9 + 0.1 * done, "transferring"), threads)
+    results = dict(zip(concerned, finished, strict=True))
+    return [results.get(index) or nothing_edited(work) for index in range(len(work.plates))]
+
+
+@torch.no_grad()
+def _pair(model: Model, work: WindowEdit, plate: Plate, matte: Matte, sample: Sample, report: Report) -> Pair:
+    height, width = plate.pixels.shape[:2]
+    size = pictures.fitted(width, height, work.pixel_aspect, LONG_SIDE[work.params.quality], model.multiple)
+    display = colour.to_display(colour.to_linear(plate.pixels[..., :3], work.params.colour_space))
+    source = pictures.encode_picture(model, pictures.resized(display, size))
+    seen = pictures.decode_picture(model, source)
+    edited = sample(source, matte, report)
+    return Pair(seen, seen if edited is None else pictures.decode_picture(model, edited))

@@ -23,6 +23,8 @@ from latensify_bridge.frames import HALF_MAX, Box, Depth, Edited, FrameSpec, fra
 from latensify_bridge.protocol import (
     Cancel,
     Failure,
+    Fit,
+    Fitted,
     Have,
     Hello,
     Message,
@@ -91,6 +93,13 @@ FROM_CLIENT: dict[str, Message] = {
         lone=True,
         output=_segment(1920 * 1080 * 16),
     ),
+    "fit": Fit(
+        id="c0ffee-8",
+        effect="remove",
+        params=_params(seed=7, fill="fitted"),
+        sources=[Source(1001, FRAME, MASK), Source(1002, OTHER)],
+        render_scale=0.5,
+    ),
     "cancel": Cancel(id="c0ffee-6"),
     "status": Status(id="c0ffee-7"),
 }
@@ -130,6 +139,7 @@ FROM_SERVER: dict[str, Message] = {
     "result_inline": _RESULT,
     "result_segment": msgspec.structs.replace(_RESULT, cached=True, seconds=0.0, note="", segment=_segment(33177600)),
     "result_empty": msgspec.structs.replace(_RESULT, frame=HIGHEST, box=Box(0, 0, 0, 0), depth=Depth.FLOAT),
+    "fitted": Fitted(id="c0ffee-8", fit="ef" * 16, cached=False, seconds=1200.5),
     "failure": Failure(id="c0ffee-5", code="bad_parameter", message="Parameter 'strength' cannot be 9.0."),
     "failure_frame_missing": Failure(
         id="c0ffee-5", code="frame_missing", message="The server does not hold 1 of the frames.", frames=[OTHER]

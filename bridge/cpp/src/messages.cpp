@@ -67,6 +67,15 @@ Json paramsOf(const std::vector<Param>& params) {
   return map;
 }
 
+Json sourcesOf(const std::vector<SourceName>& names) {
+  Json sources = Json::array();
+  for (const SourceName& source : names) {
+    const Json mask = source.mask.empty() ? Json(nullptr) : Json(source.mask);
+    sources.push_back({{"number", source.number}, {"pixels", source.pixels}, {"mask", mask}});
+  }
+  return sources;
+}
+
 int sideOf(const Json& box, const char* field) {
   const std::int64_t value = readInteger(box, field);
   if (value < 0 || value > 32768) misbehaved(std::string("a box whose '") + field + "' cannot be");
@@ -118,11 +127,6 @@ Json putOf(const std::string& id, const std::string& frame, const FrameSpec& spe
 }
 
 Json submitOf(const std::string& id, const EditRequest& request, const Json& output) {
-  Json sources = Json::array();
-  for (const SourceName& source : request.sources) {
-    const Json mask = source.mask.empty() ? Json(nullptr) : Json(source.mask);
-    sources.push_back({{"number", source.number}, {"pixels", source.pixels}, {"mask", mask}});
-  }
   return {{"type", "submit"},
           {"id", id},
           {"effect", request.effect},
@@ -130,7 +134,7 @@ Json submitOf(const std::string& id, const EditRequest& request, const Json& out
           {"frame", request.frame},
           {"first", request.first},
           {"last", request.last},
-          {"sources", sources},
+          {"sources", sourcesOf(request.sources)},
           {"depth", depthName(request.depth)},
           {"render_scale", request.renderScale},
           {"pixel_aspect", request.pixelAspect},
@@ -138,6 +142,15 @@ Json submitOf(const std::string& id, const EditRequest& request, const Json& out
           {"fresh", request.fresh},
           {"lone", request.lone},
           {"output", output}};
+}
+
+Json fitOf(const std::string& id, const FitRequest& request) {
+  return {{"type", "fit"},
+          {"id", id},
+          {"effect", request.effect},
+          {"params", paramsOf(request.params)},
+          {"sources", sourcesOf(request.sources)},
+          {"render_scale", request.renderScale}};
 }
 
 Json cancelOf(const std::string& id) { return {{"type", "cancel"}, {"id", id}}; }
@@ -199,6 +212,11 @@ ResultHead readResult(const Json& message) {
   result.note = message.contains("note") ? readText(message, "note") : "";
   result.segment = message.value("segment", Json(nullptr));
   return result;
+}
+
+Fitted readFitted(const Json& message) {
+  return {readText(message, "fit"), readBool(message, "cached"),
+          message.contains("seconds") ? readNumber(message, "seconds") : 0};
 }
 
 Failure readFailure(const Json& message) { return {readText(message, "code"), readText(message, "message")}; }

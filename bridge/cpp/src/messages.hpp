@@ -23,6 +23,7 @@ Json helloOf(const std::string& id, const std::string& client, const std::string
 Json haveOf(const std::string& id, const std::vector<std::string>& frames);
 Json putOf(const std::string& id, const std::string& frame, const FrameSpec& spec, const Json& segment);
 Json submitOf(const std::string& id, const EditRequest& request, const Json& output);
+Json fitOf(const std::string& id, const FitRequest& request);
 Json cancelOf(const std::string& id);
 
 // What a result says of its pixels, which come in its segment, or, where that is null, beside it.
@@ -43,6 +44,7 @@ struct ResultHead {
 Welcome readWelcome(const Json& message);
 Waiting readProgress(const Json& message);
 ResultHead readResult(const Json& message);
+Fitted readFitted(const Json& message);
 Failure readFailure(const Json& message);
 std::string readText(const Json& message, const char* field);
 std::int64_t readInteger(const Json& message, const char* field);

@@ -20,7 +20,8 @@ using Clock = std::chrono::steady_clock;
 const int kPollMs = 20;
 const std::chrono::duration<double> kSilence{4};  // a server that is silent for longer is taken for dead
 const double kPingS = 0.2;                        // shorter than an abort may take
-const double kAnswerS = 120;                      // for all but an edit, which has its own limit
+const double kAnswerS = 120;                      // for all but edits, which have their own limit, and fits
+const double kFitS = 7 * 86400.0;                 // no limit to speak of
 
 std::chrono::duration<double> since(Clock::time_point start) { return Clock::now() - start; }
 
@@ -129,6 +130,10 @@ Edited Session::edit(const EditRequest& request, double timeoutS, const Wait& wa
              "result", timeoutS};
   Answer answer = ask(submit, wait);
   return received(request, answer, submit);
+}
+
+Fitted Session::fit(const FitRequest& request, const Wait& wait) {
+  return readFitted(ask({fitOf(nextId(), request), "fitted", kFitS}, wait).header);
 }
 
 Edited Session::received(const EditRequest& request, Answer& answer, const Ask& submit) {

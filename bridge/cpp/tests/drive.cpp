@@ -1,4 +1,5 @@
 // {"name": ..., "endpoint": ..., "frame": ..., "sources": [...], ...} -> {"name": ..., "edited": {...}} or {"failure": ...}
+// A request with "fit": true fits a model to its sources, and is answered by {"fitted": {...}}.
 // {"together": [request, ...]} makes requests at once, each in a thread of its own, all with one bridge.
 #include <algorithm>
 #include <chrono>
@@ -95,13 +96,26 @@ Json toldOf(const Edited& edited) {
           {"seconds", edited.seconds}};
 }
 
+std::vector<SourceName> sources(Session& session, const Json& item, const Wait& wait) {
+  std::vector<SourceName> names;
+  for (const Json& source : item.at("sources")) {
+    const std::string mask = source.contains("mask") ? sent(session, source.at("mask"), wait) : "";
+    names.push_back({source.at("number"), sent(session, source.at("pixels"), wait), mask});
+  }
+  return names;
+}
+
+Json fitted(Bridge& bridge, const Json& item, const Wait& wait) {
+  auto session = bridge.session(item.at("endpoint"), wait);
+  const FitRequest request{item.value("effect", "remove"), paramsOf(item.at("params")), sources(*session, item, wait)};
+  const Fitted told = session->fit(request, wait);
+  return {{"fit", told.fit}, {"cached", told.cached}, {"seconds", told.seconds}};
+}
+
 Json edited(Bridge& bridge, const Json& item, const Wait& wait) {
   auto session = bridge.session(item.at("endpoint"), wait);
   EditRequest request = requestOf(item);
-  for (const Json& source : item.at("sources")) {
-    const std::string mask = source.contains("mask") ? sent(*session, source.at("mask"), wait) : "";
-    request.sources.push_back({source.at("number"), sent(*session, source.at("pixels"), wait), mask});
-  }
+  request.sources = sources(*session, item, wait);
   Json told = toldOf(session->edit(request, item.value("timeout_s", 60.0), wait));
   told["server"] = session->welcome().server;
   return told;
@@ -111,7 +125,9 @@ Json answered(Bridge& bridge, const Json& item) {
   Host host(item.value("abort_after_s", std::numeric_limits<double>::infinity()));
   Json answer;
   try {
-    answer["edited"] = edited(bridge, item, [&](const Waiting& waiting) { return host.wait(waiting); });
+    const auto wait = [&](const Waiting& waiting) { return host.wait(waiting); };
+    const bool fit = item.value("fit", false);
+    answer[fit ? "fitted" : "edited"] = fit ? fitted(bridge, item, wait) : edited(bridge, item, wait);
   } catch (const Failure& failure) {
     answer["failure"] = {{"code", failure.code()}, {"message", failure.what()}};
   }

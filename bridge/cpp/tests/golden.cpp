@@ -58,6 +58,11 @@ Json ofFailure(const Json& message) {
   return {{"code", read.code()}, {"message", read.what()}};
 }
 
+Json ofFitted(const Json& message) {
+  const Fitted read = readFitted(message);
+  return {{"fit", read.fit}, {"cached", read.cached}, {"seconds", read.seconds}};
+}
+
 Json ofProgress(const Json& message) {
   const Waiting read = readProgress(message);
   return {{"fraction", read.fraction}, {"stage", read.stage}, {"ahead", read.ahead}};
@@ -73,6 +78,7 @@ Json read(const std::vector<char>& bytes) {
   if (type == "stored") fields = {{"frame", readText(message, "frame")}};
   if (type == "progress") fields = ofProgress(message);
   if (type == "result") fields = ofResult(message);
+  if (type == "fitted") fields = ofFitted(message);
   if (type == "failure") fields = ofFailure(message);
   if (fields.is_null()) throw Failure("misbehaved", "A message of the type '" + type + "', which no client asks for.");
   fields["type"] = type;
@@ -107,6 +113,15 @@ EditRequest fullRequest() {
   request.interactive = false;
   request.fresh = "run-1";
   request.lone = true;
+  return request;
+}
+
+FitRequest fitRequest() {
+  FitRequest request;
+  request.effect = "remove";
+  request.params = {{"seed", std::int64_t{7}}, {"fill", std::string("fitted")}};
+  request.sources = {{1001, kFrame, kMask}, {1002, kOther, ""}};
+  request.renderScale = 0.5;
   return request;
 }
 
@@ -152,6 +167,7 @@ void writeMessages(const Words& folder) {
   write("put_segment", putOf("c0ffee-4", kMask, {2048, 858, 1, Depth::kFloat}, segmentOf(kSegment, 7028736)));
   write("submit_plain", submitOf("c0ffee-5", plainRequest(), Json(nullptr)));
   write("submit_full", submitOf("c0ffee-6", fullRequest(), segmentOf(kSegment, 33177600)));
+  write("fit", fitOf("c0ffee-8", fitRequest()));
   write("cancel", cancelOf("c0ffee-6"));
 }
 

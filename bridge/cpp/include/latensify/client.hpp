@@ -53,6 +53,20 @@ struct EditRequest {
   bool lone = false;  // the host can give only this one frame: a result made ahead in its full window serves
 };
 
+// A model fitted to the frames of a shot, for the edits that ask for it.
+struct FitRequest {
+  std::string effect;
+  std::vector<Param> params;
+  std::vector<SourceName> sources;
+  double renderScale = 1;
+};
+
+struct Fitted {
+  std::string fit;  // its name
+  bool cached;      // it was there before
+  double seconds;
+};
+
 struct Edited {
   Box box;
   Depth depth;
@@ -102,6 +116,10 @@ class Session {
 
   // Throws frame_missing when the server has let a source go meanwhile: send all again, then ask again.
   Edited edit(const EditRequest& request, double timeoutS, const Wait& wait);
+
+  // At once back where the same was fitted before. Has no deadline: it ends by `wait`, or because the server is gone.
+  // Throws frame_missing when the server does not hold a source: send all, then ask again.
+  Fitted fit(const FitRequest& request, const Wait& wait);
 
   // Whether another request can be made: the server answers and no request was given up half-way. Asks it, shortly.
   bool usable(const Wait& wait);

@@ -169,6 +169,22 @@ def rain(image: Image, regions: Regions, rng: np.random.Generator) -> Image:
     return floats(dull + cv2.filter2D(streaks, -1, slant)[..., None] * 0.13)
 
 
+def snowfall(image: Image, regions: Regions, rng: np.random.Generator) -> Image:
+    """Fresh snow on the ground and on leaves, a white sky, and flakes in three sizes."""
+    height, width = image.shape[:2]
+    level = grey(image)
+    white = floats([0.9, 0.93, 0.97]) * (0.78 + 0.22 * ramp(level, 0.1, 0.6))[..., None]
+    snow = np.clip(0.93 * regions.ground + 0.7 * regions.foliage, 0, 0.93) * (1 - regions.sky)
+    out = mix(saturate(image, 0.8) * np.float32(0.92) + np.float32(0.05), white, snow)
+    out = mix(out, floats([0.82, 0.85, 0.88]), regions.depth * (1 - regions.sky) * 0.5)
+    out = sky_of(out, regions, (0.7, 0.73, 0.77), (0.84, 0.86, 0.88), 0.3)
+    for size, share in ((0.012, 0.0025), (0.018, 0.0012), (0.026, 0.0005)):
+        spots = (rng.random((height, width)) < share).astype(np.float32)
+        flakes = blur(spots, size / 2.4)
+        out = mix(out, floats([0.97, 0.98, 1.0]), np.clip(flakes / max(float(flakes.max()), 1e-6) * 1.1, 0, 0.95))
+    return out
+
+
 def fog(image: Image, regions: Regions, rng: np.random.Generator) -> Image:
     thickness = np.clip(0.35 + 0.65 * regions.depth, 0, 1) * 0.95
     pale = contrast(saturate(image, 0.55), 0.8, 0.6) + 0.04

@@ -2,6 +2,7 @@
 
 #include "describe.h"
 #include "edit.h"
+#include "fit_shot.h"
 #include "process_range.h"
 
 namespace latensify::ofx {
@@ -70,7 +71,9 @@ OfxStatus framesNeeded(Instance& instance, const PropertySet& in, const Property
   const OfxTime time = in.number(kOfxPropTime, 0);
   Snapshot snapshot = instance.parameters.at(time);
   const Shot shot = shotAt(instance, time, snapshot);
-  const bool all = instance.loaded->requests.waits(instance.parameters.processRequest());
+  Presses& presses = instance.loaded->presses;
+  const bool all =
+      presses.waits(instance.parameters.processRequest()) || presses.waits(instance.parameters.fitRequest());
   const FrameRange needed = all ? FrameRange{shot.first, shot.last} : shot.needed();
   const double first = timeOf(needed.first, time, snapshot.frameOffset);
   const double last = timeOf(needed.last, time, snapshot.frameOffset);
@@ -86,6 +89,7 @@ OfxStatus framesNeeded(Instance& instance, const PropertySet& in, const Property
 OfxStatus instanceChanged(Instance& instance, const PropertySet& in, const PropertySet&) {
   if (in.text(kOfxPropChangeReason) != kOfxChangeUserEdited) return kOfxStatReplyDefault;
   if (in.text(kOfxPropName) == kProcessParam) requestRange(instance);
+  if (in.text(kOfxPropName) == kFitParam) requestFit(instance);
   showStatusIfNew(instance);
   return kOfxStatOK;
 }

@@ -109,7 +109,17 @@ class Panel {
   std::vector<std::string> groups_;
 };
 
-void defineServerRows(Panel& panel) {
+// A hidden number that a button changes, so that the host renders again (Presses).
+void defineToken(Panel& panel, const char* name) {
+  const PropertySet request = panel.add(kOfxParamTypeInteger, name, "Request", nullptr, "Server");
+  request.set(kOfxParamPropSecret, 1);
+  request.set(kOfxParamPropAnimates, 0);
+  request.set(kOfxParamPropPersistant, 0);
+  request.set(kOfxParamPropCanUndo, 0);
+  setRange(request, {"", "", "", "", ParamKind::kInteger, false, 0, 0, 2147483647, 0, 1000, "", nullptr, 0});
+}
+
+void defineServerRows(Panel& panel, const EffectInfo& effect) {
   const PropertySet status = panel.add(kOfxParamTypeString, kStatusParam, "Status", "What happened last.", "Server");
   status.set(kOfxParamPropStringMode, kOfxParamStringIsSingleLine);
   status.set(kOfxParamPropDefault, "No frame has been asked for yet.");
@@ -121,12 +131,13 @@ void defineServerRows(Panel& panel) {
   panel.add(kOfxParamTypePushButton, kRefreshParam, "Refresh status", "Shows what happened last.", "Server");
   panel.add(kOfxParamTypePushButton, kProcessParam, "Process range",
             "Edits every frame of the clip ahead, so that playing and rendering find them ready.", "Server");
-  const PropertySet request = panel.add(kOfxParamTypeInteger, kRequestParam, "Request", nullptr, "Server");
-  request.set(kOfxParamPropSecret, 1);
-  request.set(kOfxParamPropAnimates, 0);
-  request.set(kOfxParamPropPersistant, 0);
-  request.set(kOfxParamPropCanUndo, 0);
-  setRange(request, {"", "", "", "", ParamKind::kInteger, false, 0, 0, 2147483647, 0, 1000, "", nullptr, 0});
+  defineToken(panel, kRequestParam);
+  if (!effect.fits) return;
+  panel.add(kOfxParamTypePushButton, kFitParam, "Fit to shot",
+            "Fits a small model to the clip's frames, for the pixels that no frame shows. Takes minutes; what is "
+            "stopped goes on when pressed again. Draft quality is quicker.",
+            "Server");
+  defineToken(panel, kFitRequestParam);
 }
 
 void defineClip(const Host& host, OfxImageEffectHandle handle, const char* name, bool mask) {
@@ -187,7 +198,7 @@ void describeInContext(const Host& host, const EffectInfo& effect, OfxImageEffec
   Panel panel(host, params);
   for (std::size_t i = 0; i < effect.paramCount; ++i) panel.define(effect.params[i]);
   panel.openGroup("Server");
-  defineServerRows(panel);
+  defineServerRows(panel, effect);
   panel.closePage();
 }
 

@@ -11,6 +11,8 @@ inline constexpr const char* kStatusParam = "status";
 inline constexpr const char* kRefreshParam = "refresh_status";
 inline constexpr const char* kProcessParam = "process_range";
 inline constexpr const char* kRequestParam = "process_request";
+inline constexpr const char* kFitParam = "fit_shot";
+inline constexpr const char* kFitRequestParam = "fit_request";
 
 void describe(const Host& host, const EffectInfo& effect, OfxImageEffectHandle handle);
 void describeInContext(const Host& host, const EffectInfo& effect, OfxImageEffectHandle handle);

@@ -12,11 +12,24 @@ namespace latensify::ofx {
 namespace {
 
 const int kRowsAtOnce = 128;  // an abort is asked for between them: a large frame takes long to convert
-const int kResends = 2;  // the server may let frames go between sending and asking
+const int kResends = 2;
 
 std::uint16_t* asHalves(std::byte* bytes) { return reinterpret_cast<std::uint16_t*>(bytes); }
 
 FrameSpec specOf(const Rect& frame, int channels) { return {frame.width(), frame.height(), channels, Depth::kHalf}; }
+
+// The server may let frames go between sending and asking: then all `sent` is forgotten, and sent again.
+template <typename Ask>
+auto resending(std::map<int, SourceName>& sent, const Ask& ask) {
+  for (int resends = 0;; ++resends) {
+    try {
+      return ask();
+    } catch (const Failure& failure) {
+      if (failure.code() != "frame_missing" || resends == kResends) throw;
+      sent.clear();
+    }
+  }
+}
 
 }  // namespace
 
@@ -34,8 +47,7 @@ void require(const Image& image, const char* what, OfxTime time) {
 
 Edited Editor::edit(OfxTime time, Snapshot snapshot, const Image& source, bool interactive) {
   const Shot shot = shotAt(instance_, time, snapshot);
-  if (!(source.bounds == frame_)) names_.clear();
-  frame_ = source.bounds;
+  begin(source);
   EditRequest request;
   request.effect = instance_.effect.name;
   request.params = snapshot.edit;
@@ -48,21 +60,30 @@ Edited Editor::edit(OfxTime time, Snapshot snapshot, const Image& source, bool i
   request.lone = shot.lone;
   request.width = frame_.width();
   request.height = frame_.height();
-  for (int resends = 0;; ++resends) {
-    request.sources = send(shot, time, snapshot, source);
-    try {
-      return session_.edit(request, snapshot.timeoutS, watch_.wait());
-    } catch (const Failure& failure) {
-      if (failure.code() != "frame_missing" || resends == kResends) throw;
-      names_.clear();
-    }
-  }
+  return resending(names_, [&] {
+    request.sources = send(shot, shot.needed(), time, snapshot, source);
+    return session_.edit(request, snapshot.timeoutS, watch_.wait());
+  });
 }
 
-std::vector<SourceName> Editor::send(const Shot& shot, OfxTime time, const Snapshot& snapshot, const Image& source) {
+void Editor::fit(OfxTime time, const Snapshot& snapshot, const Shot& shot, const Image& source) {
+  begin(source);
+  FitRequest request{instance_.effect.name, snapshot.edit, {}, scale_};
+  resending(names_, [&] {
+    request.sources = send(shot, {shot.first, shot.last}, time, snapshot, source);
+    return session_.fit(request, watch_.wait());
+  });
+}
+
+// All frames of one request have the bounds of its own picture.
+void Editor::begin(const Image& source) {
+  if (!(source.bounds == frame_)) names_.clear();
+  frame_ = source.bounds;
+}
+
+std::vector<SourceName> Editor::send(const Shot& shot, FrameRange needed, OfxTime time, const Snapshot& snapshot, const Image& source) {
   const bool masked = hasMask(instance_, snapshot.mask, source.channels == 4);
   std::vector<SourceName> sources;
-  const FrameRange needed = shot.needed();
   for (int frame = needed.first; frame <= needed.last; ++frame) {
     watch_.check();
     auto known = names_.find(frame);

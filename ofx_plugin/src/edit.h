@@ -23,11 +23,15 @@ class Editor {
   Editor(Instance& instance, Session& session, Watch& watch, double renderScale, double aspect)
       : instance_(instance), session_(session), watch_(watch), scale_(renderScale), aspect_(aspect) {}
 
+  // Fits a model to every frame of a shot, with the settings of the snapshot. `source` is the picture at `time`.
+  void fit(OfxTime time, const Snapshot& snapshot, const Shot& shot, const Image& source);
+
   // The edit of the frame at `time`, whose picture is `source`; its data is valid until the next call.
   Edited edit(OfxTime time, Snapshot snapshot, const Image& source, bool interactive);
 
  private:
-  std::vector<SourceName> send(const Shot& shot, OfxTime time, const Snapshot& snapshot, const Image& source);
+  void begin(const Image& source);
+  std::vector<SourceName> send(const Shot& shot, FrameRange needed, OfxTime time, const Snapshot& snapshot, const Image& source);
   SourceName sendOne(int frame, OfxTime at, bool masked, const Image& source);
   std::string sendMask(OfxTime at, const Image& source);
 

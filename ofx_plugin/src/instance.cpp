@@ -6,20 +6,30 @@
 
 namespace latensify::ofx {
 
-int RangeRequests::add() {
+int Presses::add() {
   const std::lock_guard<std::mutex> lock(mutex_);
   pending_.insert(++last_);
   return last_;
 }
 
-bool RangeRequests::waits(int token) {
+bool Presses::waits(int token) {
   const std::lock_guard<std::mutex> lock(mutex_);
   return pending_.count(token) == 1;
 }
 
-bool RangeRequests::take(int token) {
+bool Presses::take(int token) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  return pending_.erase(token) == 1;
+  return pending_.erase(token) == 1 && running_.insert(token).second;
+}
+
+bool Presses::isRunning(int token) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return running_.count(token) == 1;
+}
+
+void Presses::done(int token) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  running_.erase(token);
 }
 
 Bridge& Loaded::bridge() {

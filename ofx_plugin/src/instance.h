@@ -15,18 +15,37 @@
 
 namespace latensify::ofx {
 
-// Presses of Process range that no render has taken up yet. A press is known by its token, which travels in a hidden
-// parameter: hosts render with copies of the instance that was pressed.
-class RangeRequests {
+// Presses of Process range and Fit to shot, which the next render carries out. A press is known by its token, which
+// travels in a hidden parameter: hosts render with copies of the instance that was pressed.
+class Presses {
  public:
   int add();
-  bool waits(int token);
-  bool take(int token);
+  bool waits(int token);      // nobody has taken it up yet
+  bool take(int token);       // true for the first who asks: it carries it out, then says done
+  bool isRunning(int token);  // somebody carries it out
+  void done(int token);
 
  private:
   std::mutex mutex_;
   int last_ = 0;
-  std::set<int> pending_;
+  std::set<int> pending_, running_;
+};
+
+// A press that this render has taken up, for as long as the block lasts; nothing when there is none.
+class Taken {
+ public:
+  Taken(Presses& presses, int token) : presses_(presses), token_(token), taken_(presses.take(token)) {}
+  ~Taken() {
+    if (taken_) presses_.done(token_);
+  }
+  Taken(const Taken&) = delete;
+  Taken& operator=(const Taken&) = delete;
+  explicit operator bool() const { return taken_; }
+
+ private:
+  Presses& presses_;
+  const int token_;
+  const bool taken_;
 };
 
 // What lives from the first effect's Load to the last one's Unload.
@@ -37,7 +56,7 @@ class Loaded {
   Bridge& bridge();
 
   const Host host;
-  RangeRequests requests;
+  Presses presses;
 
  private:
   std::mutex mutex_;

@@ -5,8 +5,6 @@
 #include <locale>
 #include <sstream>
 
-#include "describe.h"
-
 namespace latensify::ofx {
 namespace {
 
@@ -156,9 +154,9 @@ Snapshot Parameters::at(OfxTime time) const {
   return found;
 }
 
-int Parameters::processRequest() const {
+int Parameters::token(const char* name) const {
   int token = 0;
-  const OfxParamHandle param = handle(kRequestParam);
+  const OfxParamHandle param = handle(name);
   return param && host_.params->paramGetValue(param, &token) == kOfxStatOK ? token : 0;
 }
 
@@ -166,8 +164,17 @@ void Parameters::setStatus(const std::string& text) const {
   if (const OfxParamHandle param = handle(kStatusParam)) host_.params->paramSetValue(param, text.c_str());
 }
 
-void Parameters::setProcessRequest(int token) const {
-  if (const OfxParamHandle param = handle(kRequestParam)) host_.params->paramSetValue(param, token);
+void Parameters::set(const char* name, int number) const {
+  if (const OfxParamHandle param = handle(name)) host_.params->paramSetValue(param, number);
+}
+
+void Parameters::choose(const char* name, const char* option) const {
+  for (std::size_t i = 0; i < effect_.paramCount; ++i) {
+    const ParamInfo& info = effect_.params[i];
+    for (std::size_t at = 0; at < info.optionCount && std::strcmp(info.name, name) == 0; ++at) {
+      if (std::strcmp(info.options[at].value, option) == 0) set(name, static_cast<int>(at));
+    }
+  }
 }
 
 }  // namespace latensify::ofx

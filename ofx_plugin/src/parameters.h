@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "describe.h"
 #include "effects_table.h"
 #include "host.h"
 #include "latensify/client.hpp"
@@ -39,11 +40,14 @@ class Parameters {
   // Throws Failure("bad_parameter") for what the declaration does not allow.
   Snapshot at(OfxTime time) const;
   MaskSettings maskAt(OfxTime time) const;
-  int processRequest() const;
+  int processRequest() const { return token(kRequestParam); }
+  int fitRequest() const { return token(kFitRequestParam); }
 
   // Only in actions where the host lets a plugin set values.
   void setStatus(const std::string& text) const;
-  void setProcessRequest(int token) const;
+  void setProcessRequest(int token) const { set(kRequestParam, token); }
+  void setFitRequest(int token) const { set(kFitRequestParam, token); }
+  void choose(const char* name, const char* option) const;
 
  private:
   using Value = decltype(Param::value);
@@ -51,6 +55,8 @@ class Parameters {
   template <typename T>
   T get(const char* name, OfxTime time) const;
   OfxParamHandle handle(const char* name) const;
+  int token(const char* name) const;
+  void set(const char* name, int number) const;
 
   const Host& host_;
   const EffectInfo& effect_;

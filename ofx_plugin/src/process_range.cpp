@@ -25,7 +25,7 @@ void requestRange(Instance& instance) {
     return;
   }
   instance.messages.setStatus("The range will be processed with the next frame.");
-  instance.parameters.setProcessRequest(instance.loaded->requests.add());
+  instance.parameters.setProcessRequest(instance.loaded->presses.add());
 }
 
 RangeEnd processRange(Instance& instance, const RenderArgs& args) {

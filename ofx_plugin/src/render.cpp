@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "edit.h"
+#include "fit_shot.h"
 #include "latensify/composite.hpp"
 #include "process_range.h"
 
@@ -90,15 +91,25 @@ void renderEdit(Instance& instance, const RenderArgs& args, const Snapshot& snap
   instance.messages.succeed(outcome(frame, edited));
 }
 
+// What was pressed in the panel comes before the frame.
+RangeEnd carryOutPresses(Instance& instance, const RenderArgs& args, Watch& watch) {
+  Presses& presses = instance.loaded->presses;
+  const int fit = instance.parameters.fitRequest();
+  if (const Taken taken{presses, fit}) {
+    if (fitShot(instance, args) == RangeEnd::kAborted) return RangeEnd::kAborted;
+  }
+  awaitFit(instance, fit, watch);
+  if (const Taken taken{presses, instance.parameters.processRequest()}) return processRange(instance, args);
+  return RangeEnd::kDone;
+}
+
 // A host that has aborted looks at nothing more; a user who stops at the progress display gets a failed frame.
 OfxStatus watched(Instance& instance, const RenderArgs& args, const Snapshot& snapshot, const Image& source,
                   const Image& output) {
   const std::string label = std::string(instance.effect.label) + ", frame " + written(args.time);
   Watch watch(instance, label, kQuietWait);
   try {
-    if (instance.loaded->requests.take(instance.parameters.processRequest())) {
-      if (processRange(instance, args) == RangeEnd::kAborted) return kOfxStatOK;
-    }
+    if (carryOutPresses(instance, args, watch) == RangeEnd::kAborted) return kOfxStatOK;
     renderEdit(instance, args, snapshot, source, output, watch);
     return kOfxStatOK;
   } catch (const Failure& failure) {

@@ -28,7 +28,7 @@ from latensify_bridge.declared import Parameter, parameters
 from latensify_bridge.effects import EFFECTS
 
 IDS = {effect: f"org.latensify.{effect}" for effect in EFFECTS}
-OURS = {"status", "refresh_status", "process_range", "process_request", "page_controls"}
+OURS = {"status", "refresh_status", "process_range", "process_request", "fit_shot", "fit_request", "page_controls"}
 TYPES = {"double": "Double", "integer": "Integer", "boolean": "Boolean", "choice": "Choice", "string": "String"}
 OLDEST_GLIBC = (2, 28)  # Rocky Linux 8, on which Resolve runs
 EVERYWHERE = {"libc.so.6", "libm.so.6", "libpthread.so.0", "libdl.so.2", "librt.so.1", "ld-linux-x86-64.so.2"}
@@ -126,6 +126,17 @@ def test_own_rows(bundle: Path) -> None:
     assert request.secret and not (request.persistent or request.animates) and request.evaluate_on_change
     assert panel["process_range"].type == panel["refresh_status"].type == "PushButton"
     assert not any(found.animates for found in panel.values() if found.type == "String")
+
+
+@pytest.mark.parametrize("effect", EFFECTS)
+def test_an_effect_that_fits_has_the_button_and_the_choice_that_it_makes(bundle: Path, effect: str) -> None:
+    with OfxHost(bundle) as host:
+        panel = host.describe(IDS[effect], "general").params
+    assert ("fit_shot" in panel, "fit_request" in panel) == (EFFECTS[effect].fits, EFFECTS[effect].fits)
+    if EFFECTS[effect].fits:
+        assert panel["fit_shot"].type == "PushButton" and panel["fit_request"].secret
+        fill = next(parameter for parameter in parameters(effect) if parameter.name == "fill")
+        assert "fitted" in [choice.value for choice in fill.choices]
 
 
 @pytest.mark.parametrize("effect", EFFECTS)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from latensify_server.training.looks import Image, floats
+from latensify_server.training.solids import Vector
 from latensify_server.training.worlds import World, lens, stream
 
 FRAMES_PER_SWAY = (47.0, 29.0, 17.0)
@@ -66,6 +67,12 @@ def _axes(yaw: float, pitch: float, roll: float) -> Image:
     right, ahead = np.array([cy, 0, -sy]), np.array([sy * cp, -sp, cy * cp])
     up = np.cross(ahead, right)
     return floats([cr * right - sr * up, sr * right + cr * up, ahead])
+
+
+def origin_of(view: Camera) -> Vector:
+    """Where the rays of a camera begin: three arrays of one number, for all rays."""
+    x, y, z = view.position[:, None]
+    return x, y, z
 
 
 def rays(view: Camera, x: Image, y: Image, width: int, height: int) -> tuple[Image, Image, Image]:

@@ -98,25 +98,35 @@ def glow(image: Image, lights: Image, colour: Image | tuple[float, ...], amount:
     return floats(1 - (1 - np.clip(image, 0, 1)) * (1 - np.clip(amount * (source * 0.9 + halo), 0, 1)))
 
 
-def highlights(image: Image, regions: Regions) -> Image:
-    """Where lamps and windows would shine: marked lights, and bright spots on a darker surround outside the sky."""
+def highlights(image: Image, sky: Image) -> Image:
+    """Where lamps and windows might shine, guessed: bright spots on a darker surround outside the sky."""
     level = grey(image)
     spots = ramp(level - blur(level, 0.05), 0.1, 0.3) * ramp(level, 0.45, 0.8)
-    return np.clip(regions.lights + spots * (1 - regions.sky) * 0.8, 0, 1)
+    return floats(spots * (1 - sky) * 0.8)
+
+
+def blur_within(image: Image, part: float, region: Image) -> Image:
+    """Blur of what lies in a region alone, so that nothing outside it bleeds in."""
+    weight = region + np.float32(1e-4)
+    weights = blur(weight, part)
+    if image.ndim == 3:
+        return blur(image * weight[..., None], part) / weights[..., None]
+    return blur(image * weight, part) / weights
 
 
 def sky_of(image: Image, regions: Regions, top: tuple[float, ...], bottom: tuple[float, ...], clouds: float) -> Image:
     """The sky repainted with a gradient that keeps a part of its own clouds."""
-    detail = grey(image)[..., None] - blur(grey(image), 0.2)[..., None]
+    level = grey(image)
+    detail = (level - blur_within(level, 0.2, regions.sky))[..., None]
     return mix(image, vertical(regions, top, bottom) + detail * clouds, regions.sky)
 
 
 def winter(image: Image, regions: Regions, rng: np.random.Generator) -> Image:
     level = grey(image)
-    detail = (level - blur(level, 0.04))[..., None]
+    detail = (level - blur_within(level, 0.04, np.maximum(regions.ground, regions.foliage)))[..., None]
     upward = ramp(-cv2.Sobel(blur(level, 0.006), cv2.CV_32F, 0, 1, ksize=3), -0.05, 0.5) * ramp(level, 0.15, 0.5)
     snow = np.clip(0.85 * regions.ground + 0.6 * regions.foliage + 0.5 * upward, 0, 0.93) * (1 - regions.sky)
-    cold = saturate(image, 0.45) * floats([0.9, 0.98, 1.08]) * 0.9 + 0.06
+    cold = saturate(image, 0.75) * floats([0.92, 0.98, 1.06]) * 0.9 + 0.05
     white = floats([0.86, 0.9, 0.95]) * (0.88 + 0.14 * ramp(level, 0.1, 0.7))[..., None] + detail * 0.9
     out = mix(cold, white, snow)
     return sky_of(out, regions, (0.72, 0.75, 0.79), (0.85, 0.87, 0.89), 0.3)
@@ -127,17 +137,16 @@ def autumn(image: Image, regions: Regions, rng: np.random.Generator) -> Image:
     tint = mix(floats([1.75, 0.8, 0.2]), floats([1.5, 1.05, 0.25]), ramp(blur(image, 0.03)[..., 1], 0.25, 0.55))
     leaves = np.clip(level * 1.1 + 0.05, 0, 1) * tint
     out = mix(image, leaves, np.clip(regions.foliage * 1.1, 0, 1))
-    out = mix(out, leaves * 0.9, regions.ground * 0.35)
+    out = mix(out, leaves * 0.9, regions.ground * 0.2)
     out = contrast(out, 0.92) * floats([1.08, 0.99, 0.84]) + 0.01
     return sky_of(out, regions, (0.62, 0.7, 0.76), (0.9, 0.86, 0.76), 0.5)
 
 
 def night(image: Image, regions: Regions, rng: np.random.Generator) -> Image:
-    lights = highlights(image, regions)
-    linear = np.clip(saturate(image, 0.6), 0, 1) ** 2.2
-    dark = np.clip(linear * floats([0.085, 0.11, 0.19]), 0, 1) ** (1 / 2.2) * 0.95 + floats([0.0, 0.004, 0.02])
+    linear = np.clip(saturate(image, 0.85), 0, 1) ** 2.2
+    dark = np.clip(linear * floats([0.13, 0.145, 0.22]), 0, 1) ** (1 / 2.2) * 0.95 + floats([0.0, 0.004, 0.02])
     dark = sky_of(dark, regions, (0.02, 0.03, 0.085), (0.08, 0.1, 0.2), 0.12)
-    return glow(dark, lights, (1.0, 0.72, 0.36), 0.95)
+    return glow(dark, regions.lights, (1.0, 0.72, 0.36), 0.95)
 
 
 def golden_hour(image: Image, regions: Regions, rng: np.random.Generator) -> Image:
@@ -150,43 +159,73 @@ def golden_hour(image: Image, regions: Regions, rng: np.random.Generator) -> Ima
 
 
 def sunset(image: Image, regions: Regions, rng: np.random.Generator) -> Image:
-    shade = contrast(image, 1.1, 0.4) * floats([0.72, 0.42, 0.42])
-    shade = mix(shade, floats([0.95, 0.42, 0.22]), regions.depth * 0.3 + ramp(grey(image), 0.55, 0.95) * 0.35)
+    shade = contrast(image, 1.1, 0.4) * floats([0.86, 0.58, 0.52])
+    shade = mix(shade, floats([0.95, 0.42, 0.22]), regions.depth * 0.35 + ramp(grey(image), 0.55, 0.95) * 0.12)
     out = sky_of(shade, regions, (0.42, 0.16, 0.34), (1.0, 0.45, 0.16), 0.7)
     return vignette(out, 0.3)
 
 
-def rain(image: Image, regions: Regions, rng: np.random.Generator) -> Image:
+def rain(image: Image, regions: Regions, rng: np.random.Generator, frame: int = 0) -> Image:
+    """A grey sky, wet ground that mirrors what is far, and streaks that fall from frame to frame."""
     height, width = image.shape[:2]
-    dull = contrast(saturate(image, 0.4) * floats([0.62, 0.67, 0.72]), 0.9, 0.4)
+    dull = contrast(saturate(image, 0.62) * floats([0.66, 0.7, 0.74]), 0.92, 0.4)
     dull = mix(dull, floats([0.56, 0.6, 0.64]), regions.depth * 0.4)
     dull = sky_of(dull, regions, (0.42, 0.46, 0.5), (0.6, 0.63, 0.66), 0.5)
-    rows = np.clip(2 * int(height * 0.55) - np.arange(height), 0, height - 1)
-    mirror = cv2.blur(dull[rows], (max(1, width // 60), max(1, height // 8)))
-    dull = mix(dull, dull * 0.35 + mirror * 0.75, regions.ground * 0.8)
-    streaks = (rng.random((height, width)) > 0.985).astype(np.float32)
-    slant = cv2.warpAffine(np.eye(9, dtype=np.float32), floats([[0.3, 0.0, 3.0], [0.0, 1.0, 0.0]]), (9, 9))
-    return floats(dull + cv2.filter2D(streaks, -1, slant)[..., None] * 0.13)
+    far = ramp(regions.depth, 0.4, 0.75) + np.float32(1e-3)
+    smear = (max(1, width // 60), max(1, height // 8))
+    mirror = cv2.blur(dull * far[..., None], smear) / cv2.blur(far, smear)[..., None]
+    rows = np.clip(2 * _ground_from(regions) - np.arange(height), 0, height - 1)
+    dull = mix(dull, dull * 0.5 + mirror[rows] * 0.55, regions.ground * 0.8)
+    return floats(dull + _streaks(height, width, rng, frame)[..., None] * np.float32(0.2))
 
 
-def snowfall(image: Image, regions: Regions, rng: np.random.Generator) -> Image:
-    """Fresh snow on the ground and on leaves, a white sky, and flakes in three sizes."""
-    height, width = image.shape[:2]
+def _streaks(height: int, width: int, rng: np.random.Generator, frame: int) -> Image:
+    """Slanting drops that fall fast, [h, w] in 0..1."""
+    side = min(height, width)
+    count = round(150 * height * width / side**2)
+    x, y, length = rng.random((3, count))
+    x, y, length = (x - 0.05 * frame) % 1 * width, (y + 0.17 * frame) % 1 * height, (0.04 + 0.05 * length) * side
+    drops = np.zeros((height, width), np.float32)
+    thick = max(1, round(side / 160))
+    for across, down, long in zip(x * 16, y * 16, length * 16, strict=True):
+        start, end = (round(across), round(down)), (round(across - 0.3 * long), round(down + long))
+        cv2.line(drops, start, end, 1.0, thick, cv2.LINE_AA, 4)
+    return blur(drops, 0.004)
+
+
+def _ground_from(regions: Regions) -> int:
+    """The row from which the ground is seen, or somewhat below the middle where none is."""
+    rows = np.flatnonzero(regions.ground.mean(axis=1) > 0.25)
+    return int(rows[0]) if len(rows) else int(0.55 * regions.ground.shape[0])
+
+
+def snowfall(image: Image, regions: Regions, rng: np.random.Generator, frame: int = 0) -> Image:
+    """Fresh snow on the ground and on leaves, a white sky, and flakes in three sizes that fall from frame to frame."""
     level = grey(image)
     white = floats([0.9, 0.93, 0.97]) * (0.78 + 0.22 * ramp(level, 0.1, 0.6))[..., None]
     snow = np.clip(0.93 * regions.ground + 0.7 * regions.foliage, 0, 0.93) * (1 - regions.sky)
-    out = mix(saturate(image, 0.8) * np.float32(0.92) + np.float32(0.05), white, snow)
+    out = mix(saturate(image, 0.85) * np.float32(0.92) + np.float32(0.05), white, snow)
     out = mix(out, floats([0.82, 0.85, 0.88]), regions.depth * (1 - regions.sky) * 0.5)
     out = sky_of(out, regions, (0.7, 0.73, 0.77), (0.84, 0.86, 0.88), 0.3)
-    for size, share in ((0.012, 0.0025), (0.018, 0.0012), (0.026, 0.0005)):
-        spots = (rng.random((height, width)) < share).astype(np.float32)
-        flakes = blur(spots, size / 2.4)
-        out = mix(out, floats([0.97, 0.98, 1.0]), np.clip(flakes / max(float(flakes.max()), 1e-6) * 1.1, 0, 0.95))
+    for size, count in ((0.011, 60), (0.017, 26), (0.025, 10)):
+        out = mix(out, floats([0.97, 0.98, 1.0]), _flakes(image.shape[0], image.shape[1], rng, frame, size, count))
     return out
 
 
+def _flakes(height: int, width: int, rng: np.random.Generator, frame: int, size: float, count: int) -> Image:
+    """Soft discs of a size (part of the smaller side), count to a square, which drift down; [h, w] in 0..1."""
+    count = round(count * max(height, width) / min(height, width))
+    x, y, drift = rng.random((3, count))
+    x, y = (x + 0.35 * size * (2 * drift - 0.4) * frame) % 1, (y + size * (1 + 0.5 * drift) * frame) % 1
+    spots = np.zeros((height, width), np.float32)
+    radius = max(0.6, size * min(height, width) / 2)
+    for across, down in zip(x * width, y * height, strict=True):
+        cv2.circle(spots, (round(across * 16), round(down * 16)), round(radius * 16), 1.0, -1, cv2.LINE_AA, 4)
+    return blur(spots, size / 5) * np.float32(0.92)
+
+
 def fog(image: Image, regions: Regions, rng: np.random.Generator) -> Image:
-    thickness = np.clip(0.35 + 0.65 * regions.depth, 0, 1) * 0.95
+    thickness = np.clip(0.22 + 0.75 * regions.depth, 0, 1) * 0.95
     pale = contrast(saturate(image, 0.55), 0.8, 0.6) + 0.04
     return mix(pale, floats([0.79, 0.81, 0.83]), thickness)
 
@@ -246,13 +285,12 @@ def pencil(image: Image, regions: Regions, rng: np.random.Generator) -> Image:
 
 
 def cyberpunk(image: Image, regions: Regions, rng: np.random.Generator) -> Image:
-    lights = highlights(image, regions)
     level = grey(image)[..., None]
     across = np.linspace(0, 1, image.shape[1], dtype=np.float32)[None, :, None]
     hue = floats(floats([1.0, 0.12, 0.75]) * (1 - across) + floats([0.05, 0.85, 1.0]) * across)
     dark = floats(np.clip(level, 0, 1) ** 1.4 * (floats([0.30, 0.14, 0.55]) * 0.7 + hue * 0.6))
     dark = sky_of(floats(dark + floats([0.02, 0.0, 0.05])), regions, (0.05, 0.02, 0.14), (0.34, 0.06, 0.36), 0.2)
-    return glow(contrast(dark, 1.15, 0.3), lights, hue, 1.1)
+    return glow(contrast(dark, 1.15, 0.3), regions.lights, hue, 1.1)
 
 
 def daylight(image: Image, regions: Regions, rng: np.random.Generator) -> Image:

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from latensify_server.training.looks import Image, Regions, blur, floats, grey, ramp
+from latensify_server.training.looks import Image, Regions, blur, floats, grey, highlights, ramp
 
 VIEWS = ("astronaut.png", "camera.png", "rocket.jpg", "motorcycle_left.png", "china.jpg", "flower.jpg")
 TEXTURES = ("brick.png", "grass.png", "gravel.png")
@@ -62,7 +62,7 @@ def regions_of(image: Image) -> Regions:
         ground=ground,
         foliage=foliage_of(image) * (1 - sky),
         depth=np.maximum(sky, 1 - ramp(y, 0.1, 0.95)).astype(np.float32),
-        lights=np.zeros_like(sky),
+        lights=highlights(image, sky),
     )
 
 

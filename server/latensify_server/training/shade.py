@@ -44,9 +44,9 @@ def paint(
     n = hits.depth.size
     colour, lamps, foliage = np.zeros((n, 3), np.float32), np.zeros(n, np.float32), np.zeros(n, np.float32)
     if (at := np.flatnonzero(hits.what == SKY)).size:
-        colour[at] = textures.sky(world.seed, world.clouds, *(part[at] for part in ray))
+        colour[at] = textures.sky(world.seed, world.clouds, ray[0][at], ray[1][at], ray[2][at])
     if line and (at := np.flatnonzero(hits.what == SKYLINE)).size:
-        colour[at], lamps[at] = skylines.colour(line, *hits.points[:, at], hits.depth[at] * np.float32(unit))
+        colour[at], lamps[at] = skylines.colour(line, hits.points[:, at], hits.depth[at] * np.float32(unit))
         foliage[at] = greenness(colour[at])
     if not mirrored and (at := np.flatnonzero(hits.what == GROUND)).size:
         colour[at], lamps[at], foliage[at] = _ground(world, frame, line, hits, ray, at, unit)
@@ -75,7 +75,7 @@ def _ground(
 ) -> tuple[Image, Image, Image]:
     """Colour, lamps (mirrored in water) and foliage of the ground."""
     x, _, z = hits.points[:, at]
-    own_ray = tuple(part[at] for part in ray)
+    own_ray = ray[0][at], ray[1][at], ray[2][at]
     steep = np.clip(-own_ray[1] / np.sqrt(own_ray[0] ** 2 + own_ray[1] ** 2 + own_ray[2] ** 2), 1e-4, 1)
     footprint = hits.depth[at] * np.float32(unit) * steep ** np.float32(-0.8)
     colour = textures.ground(world.ground, world.seed, x, z, footprint, frame)
@@ -137,11 +137,7 @@ def _shadow(seed: int, thing: Thing, frame: int, x: Image, z: Image) -> Image:
     found = np.zeros_like(x)
     inside = np.flatnonzero((u > 0) & (u < SHADOW_TEXELS - 1) & (v > 0) & (v < SHADOW_TEXELS - 1))
     if inside.size:
-        rows = -(-inside.size // 256)
-        grid = np.zeros((2, rows * 256), np.float32)
-        grid[0, : inside.size], grid[1, : inside.size] = u[inside], v[inside]
-        grid = grid.reshape(2, rows, 256)
-        found[inside] = cv2.remap(dark, grid[0], grid[1], cv2.INTER_LINEAR).ravel()[: inside.size]
+        found[inside] = textures.lookup(dark, u[inside], v[inside])
     return found
 
 
@@ -168,7 +164,8 @@ def _thing(
     main = np.array([part.colour is None for part in parts])[number]
     colour = own[number]
     if thing.material == "striped":
-        banded = main & (np.floor(y * np.float32(7) + np.float32(0.5)).astype(np.int32) % 2 == 1)
+        turns = y * np.float32(3.5) + np.float32(0.2)
+        banded = main & (turns - np.floor(turns) > 0.58)
         colour[banded] = (0.2, 0.2, 0.22) if thing.colour in ("white", "yellow") else (0.93, 0.92, 0.9)
     place = stream(world.seed, f"surface {index}").random(2)
     colour = colour * (1 + 0.05 * noise(x + z, y, 0.22, (float(place[0]), float(place[1]))))[:, None]
@@ -194,7 +191,7 @@ def _polished(world: World, colour: Image, normal: Image, towards: Image, ray: V
     bounced = view - 2 * against * normal
     rim = (1 + np.clip(against, -1, 0)) ** np.float32(3)
     sky = textures.horizon_colour(world.seed)
-    shown = np.where((bounced[1] > 0)[:, None], sky, sky * 0.35)
+    shown = sky * (0.35 + 0.65 * ramp(bounced[1], -0.2, 0.2))[:, None]
     share = main * (0.1 + 0.4 * rim)
     spot = main * np.clip(towards @ bounced, 0, 1) ** np.float32(36)
     return floats(colour + (shown - colour) * share[:, None] + 0.85 * spot[:, None])

@@ -75,8 +75,9 @@ def step_of(line: Skyline, x: Image, z: Image) -> NDArray[np.int64]:
     return np.asarray(turn * STEPS, np.int64) % STEPS
 
 
-def colour(line: Skyline, x: Image, y: Image, z: Image, footprint: Image) -> tuple[Image, Image]:
-    """Colour [n, 3] and lamps [n] of points of the skyline."""
+def colour(line: Skyline, points: Image, footprint: Image) -> tuple[Image, Image]:
+    """Colour [n, 3] and lamps [n] of points [3, n] of the skyline."""
+    x, y, z = points
     rng = stream(line.seed, f"surface {line.kind}")
     step = step_of(line, x, z)
     along = (np.arctan2(x, z) + np.float32(np.pi)) * np.float32(line.radius)
@@ -130,6 +131,5 @@ def _facades(
 
 def _pane(part: Image, footprint: Image) -> Image:
     """1 in the middle 56 % of a cell, with edges as soft as a pixel."""
-    return np.clip(
-        (np.float32(0.28) - np.abs(part - np.float32(0.5))) / np.maximum(footprint, 0.02) + np.float32(0.5), 0, 1
-    )
+    inside = np.float32(0.28) - np.abs(part - np.float32(0.5))
+    return floats(np.clip(inside / np.maximum(footprint, 0.02) + 0.5, 0, 1))

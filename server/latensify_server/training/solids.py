@@ -155,7 +155,7 @@ def _meet_faces(faces: Faces, origin: Vector, ray: Vector) -> tuple[Image, Image
     enter, leave = np.full(shape, -np.inf, np.float32), np.full(shape, np.inf, np.float32)
     face = np.zeros(shape, np.intp)
     for index, plane in enumerate(faces.planes):
-        towards, gap = np.zeros(shape, np.float32), np.float32(plane[3])
+        towards, gap = np.zeros(shape, np.float32), floats([plane[3]])
         for part, o, d in zip(plane[:3], origin, ray, strict=True):
             if part:
                 towards = towards + np.float32(part) * d

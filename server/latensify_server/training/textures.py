@@ -25,7 +25,7 @@ GROUND_COLOURS: dict[str, tuple[Rgb, Rgb]] = {
     "pavement": ((0.55, 0.52, 0.49), (0.68, 0.66, 0.62)),
 }
 WAVES: dict[str, tuple[tuple[float, float], ...]] = {  # metres a wave, share
-    "grass": ((3.0, 0.5), (0.9, 0.35), (0.3, 0.45), (0.12, 0.3)),
+    "grass": ((3.0, 0.45), (0.9, 0.4), (0.3, 0.6), (0.12, 0.5)),
     "sand": ((3.5, 0.5), (1.1, 0.35), (0.3, 0.3)),
     "road": ((4.0, 0.5), (0.8, 0.25), (0.2, 0.3)),
     "water": ((2.4, 0.5), (0.8, 0.3)),
@@ -48,12 +48,17 @@ def noise(u: Image, v: Image, wave: float, at: tuple[float, float] = (0.0, 0.0))
     x, y = u * scale + np.float32(at[0] * TILE), v * scale + np.float32(at[1] * TILE)
     x -= np.floor(x * np.float32(1 / TILE)) * np.float32(TILE)
     y -= np.floor(y * np.float32(1 / TILE)) * np.float32(TILE)
+    return lookup(tile(), x, y)
+
+
+def lookup(table: Image, x: Image, y: Image) -> Image:
+    """Entries of a table [rows, columns] at fractional columns x and rows y (flat), interpolated."""
     rows = -(-x.size // TILE)
     grid = np.zeros((2, rows * TILE), np.float32)
-    grid[0, : x.size], grid[1, : x.size] = x.ravel(), y.ravel()
-    grid = grid.reshape(2, rows, TILE)
-    found = cv2.remap(tile(), grid[0], grid[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return floats(found.ravel()[: x.size].reshape(x.shape))
+    grid[0, : x.size], grid[1, : x.size] = x, y
+    across, down = grid.reshape(2, rows, TILE)
+    found = cv2.remap(table, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return floats(found.ravel()[: x.size])
 
 
 def shown(footprint: Image, wave: float) -> Image:
@@ -134,7 +139,7 @@ def _road(colour: Image, x: Image, z: Image, footprint: Image, rng: np.random.Ge
 def _stroke(distance: Image, half: float, footprint: Image) -> Image:
     """A line of a half width in metres, no thinner than a pixel but fainter instead."""
     wide = np.maximum(footprint * np.float32(0.7), np.float32(half))
-    return np.clip((wide - distance) / wide * 2, 0, 1) * (half / wide)
+    return floats(np.clip((wide - distance) / wide * 2, 0, 1) * (half / wide))
 
 
 def _lines(at: Image, pitch: float, half: float, footprint: Image) -> Image:
@@ -150,7 +155,7 @@ def hashed(a: Image, b: Image, seed: int) -> Image:
     return floats((mixed >> 7) & 1023) / np.float32(1023)
 
 
-def sky(seed: int, clouds: bool, dx: Image, dy: Image, dz: Image, frame: int = 0) -> Image:
+def sky(seed: int, clouds: bool, dx: Image, dy: Image, dz: Image) -> Image:
     """The sky's colour in directions, [n, 3]; clouds lie on a high plane."""
     rng = stream(seed, "sky")
     top, low = tinted((SKY_TOP, SKY_LOW), rng, 0.07)

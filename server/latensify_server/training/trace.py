@@ -49,7 +49,7 @@ def _meet_skyline(line: Skyline, origin: Vector, ray: Vector, depth: Image, what
     (ox, oy, oz), (dx, dy, dz) = origin, ray
     a, b = dx * dx + dz * dz, ox * dx + oz * dz
     c = ox * ox + oz * oz - np.float32(line.radius**2)
-    at = (-b + np.sqrt(np.maximum(b * b - a * c, 0))) / a
+    at = floats((-b + np.sqrt(np.maximum(b * b - a * c, 0))) / a)
     rise = oy + at * dy
     likely = np.flatnonzero((at < depth) & (rise < line.heights.max()))
     near, x, z = at[likely], pick(ox, likely) + at[likely] * dx[likely], pick(oz, likely) + at[likely] * dz[likely]

@@ -31,7 +31,7 @@ SEASONS = ("summer", "autumn", "winter")
 MOVES = ("still", "pan", "dolly", "orbit", "zoom", "handheld")
 
 # Each shape's silhouette: its area over the square of its height, and its width over its height.
-FILL = {"ball": 0.79, "box": 1.5, "cone": 0.47, "cylinder": 0.61, "tree": 0.5, "house": 1.0, "car": 1.8}
+FILL = {"ball": 0.79, "box": 1.7, "cone": 0.54, "cylinder": 0.64, "tree": 0.43, "house": 1.25, "car": 1.85}
 BREADTH = {"ball": 1.0, "box": 1.6, "cone": 0.94, "cylinder": 0.6, "tree": 0.84, "house": 1.4, "car": 2.3}
 COVER = {1: (0.055, 0.19), 2: (0.05, 0.1), 3: (0.045, 0.065)}
 

@@ -38,7 +38,13 @@ def floats(numbers: ArrayLike) -> Image:
 
 def blur(image: Image, part: float) -> Image:
     """Gaussian blur whose sigma is a part of the image's smaller side."""
-    return floats(cv2.GaussianBlur(image, (0, 0), max(0.4, part * min(image.shape[:2]))))
+    sigma = max(0.4, part * min(image.shape[:2]))
+    if sigma < 6:
+        return floats(cv2.GaussianBlur(image, (0, 0), sigma))
+    height, width = image.shape[:2]
+    shrink = int(sigma / 3)  # a wide blur leaves nothing that a smaller picture would lack
+    small = cv2.resize(image, (-(-width // shrink), -(-height // shrink)), interpolation=cv2.INTER_AREA)
+    return floats(cv2.resize(cv2.GaussianBlur(small, (0, 0), sigma / shrink), (width, height)))
 
 
 def grey(image: Image) -> Image:
@@ -126,7 +132,7 @@ def winter(image: Image, regions: Regions, rng: np.random.Generator) -> Image:
     detail = (level - blur_within(level, 0.04, np.maximum(regions.ground, regions.foliage)))[..., None]
     upward = ramp(-cv2.Sobel(blur(level, 0.006), cv2.CV_32F, 0, 1, ksize=3), -0.05, 0.5) * ramp(level, 0.15, 0.5)
     snow = np.clip(0.85 * regions.ground + 0.6 * regions.foliage + 0.5 * upward, 0, 0.93) * (1 - regions.sky)
-    cold = saturate(image, 0.75) * floats([0.92, 0.98, 1.06]) * 0.9 + 0.05
+    cold = saturate(image, 0.85) * floats([0.92, 0.98, 1.06]) * 0.9 + 0.05
     white = floats([0.86, 0.9, 0.95]) * (0.88 + 0.14 * ramp(level, 0.1, 0.7))[..., None] + detail * 0.9
     out = mix(cold, white, snow)
     return sky_of(out, regions, (0.72, 0.75, 0.79), (0.85, 0.87, 0.89), 0.3)
@@ -134,7 +140,11 @@ def winter(image: Image, regions: Regions, rng: np.random.Generator) -> Image:
 
 def autumn(image: Image, regions: Regions, rng: np.random.Generator) -> Image:
     level = grey(image)[..., None]
-    tint = mix(floats([1.75, 0.8, 0.2]), floats([1.5, 1.05, 0.25]), ramp(blur(image, 0.03)[..., 1], 0.25, 0.55))
+    tint = mix(
+        floats([1.75, 0.8, 0.2]),
+        floats([1.5, 1.05, 0.25]),
+        ramp(blur_within(image[..., 1], 0.03, np.maximum(regions.foliage, regions.ground)), 0.25, 0.55),
+    )
     leaves = np.clip(level * 1.1 + 0.05, 0, 1) * tint
     out = mix(image, leaves, np.clip(regions.foliage * 1.1, 0, 1))
     out = mix(out, leaves * 0.9, regions.ground * 0.2)
@@ -168,7 +178,7 @@ def sunset(image: Image, regions: Regions, rng: np.random.Generator) -> Image:
 def rain(image: Image, regions: Regions, rng: np.random.Generator, frame: int = 0) -> Image:
     """A grey sky, wet ground that mirrors what is far, and streaks that fall from frame to frame."""
     height, width = image.shape[:2]
-    dull = contrast(saturate(image, 0.62) * floats([0.66, 0.7, 0.74]), 0.92, 0.4)
+    dull = contrast(saturate(image, 0.75) * floats([0.74, 0.77, 0.8]), 0.92, 0.4)
     dull = mix(dull, floats([0.56, 0.6, 0.64]), regions.depth * 0.4)
     dull = sky_of(dull, regions, (0.42, 0.46, 0.5), (0.6, 0.63, 0.66), 0.5)
     far = ramp(regions.depth, 0.4, 0.75) + np.float32(1e-3)
@@ -182,7 +192,7 @@ def rain(image: Image, regions: Regions, rng: np.random.Generator, frame: int = 
 def _streaks(height: int, width: int, rng: np.random.Generator, frame: int) -> Image:
     """Slanting drops that fall fast, [h, w] in 0..1."""
     side = min(height, width)
-    count = round(150 * height * width / side**2)
+    count = round(95 * height * width / side**2)
     x, y, length = rng.random((3, count))
     x, y, length = (x - 0.05 * frame) % 1 * width, (y + 0.17 * frame) % 1 * height, (0.04 + 0.05 * length) * side
     drops = np.zeros((height, width), np.float32)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from latensify_server.training import looks
 from latensify_server.training.camera import camera, origin_of, project, rays
 from latensify_server.training.looks import Image, Regions, floats
-from latensify_server.training.shade import paint
+from latensify_server.training.shade import Sight, paint
 from latensify_server.training.skyline import Skyline, skyline
 from latensify_server.training.trace import GROUND, SKY, SKY_M, Hits, trace
 from latensify_server.training.worlds import World, stream
@@ -57,7 +57,8 @@ def daylight(world: World, width: int, height: int, frame: int = 0) -> Picture:
     y, x = np.mgrid[0.25:height:0.5, 0.25:width:0.5].astype(np.float32).reshape(2, -1)
     ray = rays(view, x, y, width, height)
     hits = trace(world, frame, line, origin_of(view), ray)
-    painted = paint(world, frame, line, hits, ray, 1 / (view.focal * float(np.sqrt(width * height))))
+    unit = 1 / (view.focal * float(np.sqrt(width * height)))
+    painted = paint(Sight(world, frame, line, unit), hits, ray)
 
     def small(values: Image) -> Image:
         return floats(
@@ -80,10 +81,10 @@ def daylight(world: World, width: int, height: int, frame: int = 0) -> Picture:
 
 def _depth(fine: Image) -> Image:
     """Depth of pixels from four samples each: that of the plane through them, or of the nearest where an edge runs."""
-    h, w = fine.shape
-    four = fine.reshape(h // 2, 2, w // 2, 2)
-    nearest, farthest = four.min(axis=(1, 3)), four.max(axis=(1, 3))
-    plane = 1 / (1 / four).mean(axis=(1, 3))
+    a, b, c, d = fine[::2, ::2], fine[::2, 1::2], fine[1::2, ::2], fine[1::2, 1::2]
+    nearest = np.minimum(np.minimum(a, b), np.minimum(c, d))
+    farthest = np.maximum(np.maximum(a, b), np.maximum(c, d))
+    plane = 4 / (1 / a + 1 / b + 1 / c + 1 / d)
     return floats(np.where(nearest >= SKY_M, SKY_M, np.where(farthest < 1.2 * nearest, plane, nearest)))
 
 

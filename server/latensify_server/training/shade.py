@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from latensify_server.training import skyline as skylines
 from latensify_server.training import textures
@@ -19,6 +20,7 @@ from latensify_server.training.worlds import COLOURS, Thing, World, stream
 HAZE_M = 1400.0
 SHADOW_TEXELS = 64
 SHADOW, CONTACT = 0.42, 0.5
+PALE, PALE_BAND, DARK_BAND = ("white", "yellow"), (0.93, 0.92, 0.9), (0.2, 0.2, 0.22)
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,16 @@ class Painted:
     foliage: Image
 
 
+@dataclass(frozen=True)
+class Sight:
+    """What is looked at, and how finely: `unit` is how many metres a pixel spans one metre ahead."""
+
+    world: World
+    frame: int
+    line: Skyline | None
+    unit: float
+
+
 def sun(seed: int) -> tuple[float, float, float]:
     """The direction to the sun, of length 1: high, and somewhere behind the camera."""
     rng = stream(seed, "sun")
@@ -37,26 +49,29 @@ def sun(seed: int) -> tuple[float, float, float]:
     return float(np.sin(turn) * np.cos(rise)), float(np.sin(rise)), float(-np.cos(turn) * np.cos(rise))
 
 
-def paint(
-    world: World, frame: int, line: Skyline | None, hits: Hits, ray: Vector, unit: float, mirrored: bool = False
-) -> Painted:
-    """The colours of hits; `unit` is how many metres a pixel spans one metre ahead. Mirrored: as water shows them."""
-    n = hits.depth.size
+def paint(sight: Sight, hits: Hits, ray: Vector, mirrored: bool = False) -> Painted:
+    """The colours of hits; mirrored, as water shows them."""
+    n, world, line = hits.depth.size, sight.world, sight.line
     colour, lamps, foliage = np.zeros((n, 3), np.float32), np.zeros(n, np.float32), np.zeros(n, np.float32)
     if (at := np.flatnonzero(hits.what == SKY)).size:
-        colour[at] = textures.sky(world.seed, world.clouds, ray[0][at], ray[1][at], ray[2][at])
+        colour[at] = textures.sky(world.seed, world.clouds, *taken(ray, at))
     if line and (at := np.flatnonzero(hits.what == SKYLINE)).size:
-        colour[at], lamps[at] = skylines.colour(line, hits.points[:, at], hits.depth[at] * np.float32(unit))
-        foliage[at] = greenness(colour[at])
+        colour[at], lamps[at] = skylines.colour(line, hits.points[:, at], hits.depth[at] * np.float32(sight.unit))
+        if line.kind in skylines.GREEN:
+            foliage[at] = greenness(colour[at])
     if not mirrored and (at := np.flatnonzero(hits.what == GROUND)).size:
-        colour[at], lamps[at], foliage[at] = _ground(world, frame, line, hits, ray, at, unit)
-    distant = np.flatnonzero((hits.what == GROUND) | (hits.what == SKYLINE))
-    haze = 1 - np.exp(hits.depth[distant] * np.float32(-1 / HAZE_M))
-    colour[distant] += (textures.horizon_colour(world.seed) - colour[distant]) * haze[:, None]
-    for index, thing in enumerate(world.things):
+        colour[at], lamps[at], foliage[at] = _ground(sight, hits.depth[at], hits.points[:, at], taken(ray, at))
+    haze = np.where((hits.what < 0) & (hits.what > SKY), 1 - np.exp(hits.depth * np.float32(-1 / HAZE_M)), 0)
+    colour += (textures.horizon_colour(world.seed) - colour) * floats(haze)[:, None]
+    for index in range(len(world.things)):
         if (at := np.flatnonzero(hits.what == index)).size:
-            colour[at], lamps[at] = _thing(world, thing, index, frame, hits, ray, at)
+            colour[at], lamps[at] = _thing(sight, index, hits, taken(ray, at), at)
     return Painted(colour, lamps, foliage)
+
+
+def taken(vectors: Vector, at: NDArray[np.intp]) -> Vector:
+    """Some of many vectors."""
+    return vectors[0][at], vectors[1][at], vectors[2][at]
 
 
 def greenness(colour: Image) -> Image:
@@ -64,56 +79,30 @@ def greenness(colour: Image) -> Image:
     return ramp(colour[:, 1] - np.maximum(colour[:, 0] * 0.96, colour[:, 2]), 0.01, 0.07)
 
 
-def _ground(
-    world: World,
-    frame: int,
-    line: Skyline | None,
-    hits: Hits,
-    ray: Vector,
-    at: np.ndarray[tuple[int], np.dtype[np.intp]],
-    unit: float,
-) -> tuple[Image, Image, Image]:
+def _ground(sight: Sight, depth: Image, points: Image, ray: Vector) -> tuple[Image, Image, Image]:
     """Colour, lamps (mirrored in water) and foliage of the ground."""
-    x, _, z = hits.points[:, at]
-    own_ray = ray[0][at], ray[1][at], ray[2][at]
-    steep = np.clip(-own_ray[1] / np.sqrt(own_ray[0] ** 2 + own_ray[1] ** 2 + own_ray[2] ** 2), 1e-4, 1)
-    footprint = hits.depth[at] * np.float32(unit) * steep ** np.float32(-0.8)
-    colour = textures.ground(world.ground, world.seed, x, z, footprint, frame)
-    foliage = greenness(colour) if world.ground != "water" else np.zeros_like(x)
+    world, (x, _, z) = sight.world, points
+    steep = np.clip(-ray[1] / np.sqrt(ray[0] ** 2 + ray[1] ** 2 + ray[2] ** 2), 1e-4, 1)
+    footprint = depth * np.float32(sight.unit) * steep ** np.float32(-0.8)
+    colour = textures.ground(world.ground, world.seed, x, z, footprint, sight.frame)
     light = np.ones_like(x)
     for thing in world.things:
-        light *= 1 - _shadow(world.seed, thing, frame, x, z)
-    lamps = np.zeros_like(x)
-    if world.ground == "water":
-        light = 0.6 + 0.4 * light
-        mirror, share = _mirror(world, frame, line, x, z, own_ray, steep, footprint, unit)
-        return (
-            floats(colour * light[:, None] * (1 - share[:, None]) + mirror.colour * share[:, None]),
-            mirror.lamps * share,
-            foliage,
-        )
-    return floats(colour * light[:, None]), lamps, foliage
+        light *= 1 - _shadow(world.seed, thing, sight.frame, x, z)
+    if world.ground != "water":
+        return floats(colour * light[:, None]), np.zeros_like(x), greenness(colour)
+    mirror, share = _mirror(sight, x, z, ray, steep, footprint)
+    shown = colour * ((0.6 + 0.4 * light) * (1 - share))[:, None] + mirror.colour * share[:, None]
+    return floats(shown), mirror.lamps * share, np.zeros_like(x)
 
 
-def _mirror(
-    world: World,
-    frame: int,
-    line: Skyline | None,
-    x: Image,
-    z: Image,
-    ray: Vector,
-    steep: Image,
-    footprint: Image,
-    unit: float,
-) -> tuple[Painted, Image]:
+def _mirror(sight: Sight, x: Image, z: Image, ray: Vector, steep: Image, footprint: Image) -> tuple[Painted, Image]:
     """What water shows of what stands above it, and how much of it."""
-    drift = np.float32(0.015 * frame)
+    drift = np.float32(0.015 * sight.frame)
     ripple = 0.05 * noise(x + drift, z * np.float32(2.0) - drift, 0.9) * textures.shown(footprint, 1.2)
     up = (ray[0] + ripple * steep * 2, -ray[1] * (1 + ripple * 3), ray[2])
-    origin = (x, np.full_like(x, 1e-3), z)
-    seen = trace(world, frame, line, origin, up)
+    seen = trace(sight.world, sight.frame, sight.line, (x, np.full_like(x, 1e-3), z), up)
     share = 0.28 + 0.5 * (1 - steep) ** np.float32(3)
-    return paint(world, frame, line, seen, up, unit, mirrored=True), floats(share)
+    return paint(sight, seen, up, mirrored=True), floats(share)
 
 
 def _shadow(seed: int, thing: Thing, frame: int, x: Image, z: Image) -> Image:
@@ -145,53 +134,48 @@ def _soft(mask: Image, texels: float) -> Image:
     return floats(cv2.GaussianBlur(mask, (0, 0), max(texels, 0.6)))
 
 
-def _thing(
-    world: World,
-    thing: Thing,
-    index: int,
-    frame: int,
-    hits: Hits,
-    ray: Vector,
-    at: np.ndarray[tuple[int], np.dtype[np.intp]],
-) -> tuple[Image, Image]:
+def _thing(sight: Sight, index: int, hits: Hits, ray: Vector, at: NDArray[np.intp]) -> tuple[Image, Image]:
     """Colour and lamps of a thing's surface."""
-    parts = PARTS[thing.shape]
-    own = floats([COLOURS[thing.colour] if part.colour is None else part.colour for part in parts])
-    number = hits.part[at]
+    world, thing = sight.world, sight.world.things[index]
+    parts, number = PARTS[thing.shape], hits.part[at]
     normal = hits.normal[:, at]
     normal /= np.maximum(np.sqrt((normal * normal).sum(axis=0)), 1e-6)
-    x, y, z = into_thing(thing, frame, tuple(hits.points[:, at]))  # type: ignore[arg-type]
-    main = np.array([part.colour is None for part in parts])[number]
-    colour = own[number]
-    if thing.material == "striped":
-        turns = y * np.float32(3.5) + np.float32(0.2)
-        banded = main & (turns - np.floor(turns) > 0.58)
-        colour[banded] = (0.2, 0.2, 0.22) if thing.colour in ("white", "yellow") else (0.93, 0.92, 0.9)
-    place = stream(world.seed, f"surface {index}").random(2)
-    colour = colour * (1 + 0.05 * noise(x + z, y, 0.22, (float(place[0]), float(place[1]))))[:, None]
+    x, y, z = hits.points[:, at]
+    own = into_thing(thing, sight.frame, (x, y, z))
+    coloured = np.array([part.colour is None for part in parts])[number]
     towards = floats(sun(world.seed))
     facing = np.maximum(towards @ normal, 0)
-    light = 0.52 + 0.16 * normal[1] + 0.5 * facing
-    light *= 0.72 + 0.28 * ramp(y, 0.0, 0.22)
-    colour = colour * light[:, None]
+    light = (0.52 + 0.16 * normal[1] + 0.5 * facing) * (0.72 + 0.28 * ramp(own[1], 0.0, 0.22))
+    colour = _surface(world.seed, thing, number, coloured, own) * light[:, None]
     if thing.material == "shiny":
-        colour = _polished(world, colour, normal, towards, tuple(part[at] for part in ray), main)  # type: ignore[arg-type]
+        colour = _polished(world.seed, colour, normal, towards, ray, coloured)
     if world.weather == "snow":
-        white = 0.92 * ramp(normal[1] + 0.12 * noise(x + 0.3, z, 0.3), 0.55, 0.75)
+        white = 0.92 * ramp(normal[1] + 0.12 * noise(own[0] + 0.3, own[2], 0.3), 0.55, 0.75)
         colour += (floats([0.93, 0.95, 0.98]) * (0.8 + 0.2 * facing[:, None]) - colour) * white[:, None]
-    lamps = floats([part.lamp for part in parts])[number]
-    return floats(colour), lamps
+    return floats(colour), floats([part.lamp for part in parts])[number]
 
 
-def _polished(world: World, colour: Image, normal: Image, towards: Image, ray: Vector, main: Image) -> Image:
+def _surface(seed: int, thing: Thing, number: NDArray[np.int8], coloured: NDArray[np.bool_], own: Vector) -> Image:
+    """What a thing is painted with, before any light: its parts' colours, stripes, and a little unevenness."""
+    paints = floats([COLOURS[thing.colour] if part.colour is None else part.colour for part in PARTS[thing.shape]])
+    colour, (x, y, z) = paints[number], own
+    if thing.material == "striped":
+        turns = y * np.float32(3.5) + np.float32(0.2)
+        colour[coloured & (turns - np.floor(turns) > 0.58)] = DARK_BAND if thing.colour in PALE else PALE_BAND
+    place = stream(seed, f"surface at {thing.across} {thing.away}").random(2)  # the same when others come or go
+    return floats(colour * (1 + 0.05 * noise(x + z, y, 0.22, (float(place[0]), float(place[1]))))[:, None])
+
+
+def _polished(
+    seed: int, colour: Image, normal: Image, towards: Image, ray: Vector, coloured: NDArray[np.bool_]
+) -> Image:
     """A polished surface shows the sun as a spot, and the sky or the ground faintly, more so at the rim."""
     view = floats(ray)
     view /= np.sqrt((view * view).sum(axis=0))
     against = (view * normal).sum(axis=0)
     bounced = view - 2 * against * normal
     rim = (1 + np.clip(against, -1, 0)) ** np.float32(3)
-    sky = textures.horizon_colour(world.seed)
-    shown = sky * (0.35 + 0.65 * ramp(bounced[1], -0.2, 0.2))[:, None]
-    share = main * (0.1 + 0.4 * rim)
-    spot = main * np.clip(towards @ bounced, 0, 1) ** np.float32(36)
+    shown = textures.horizon_colour(seed) * (0.35 + 0.65 * ramp(bounced[1], -0.2, 0.2))[:, None]
+    share = coloured * (0.1 + 0.4 * rim)
+    spot = coloured * np.clip(towards @ bounced, 0, 1) ** np.float32(36)
     return floats(colour + (shown - colour) * share[:, None] + 0.85 * spot[:, None])

@@ -12,6 +12,7 @@ from latensify_server.training.textures import blend, hashed, noise, octaves, sh
 from latensify_server.training.worlds import stream
 
 STEPS = 16384
+GREEN = ("hills", "forest")
 RADIUS_M = {"city": 60.0, "hills": 160.0, "forest": 40.0, "mountains": 700.0}
 STOREY_M = 3.2
 HILL, TREES, ROCK = (

@@ -16,6 +16,7 @@ import numpy as np
 
 from latensify_bridge.effects import Edit
 from latensify_bridge.frames import Box, Depth, Edited, Pixels
+from latensify_bridge.framing import Margins, margins_of
 
 REVISION = 1
 """Part of every result's name. Raise it whenever the same request would give other pixels than before."""
@@ -118,17 +119,30 @@ class FakeEngine:
         if work.fit is not None:
             mean = json.loads((work.fit / FAKE_MODEL).read_text())["mean"]
             return [_filled(plate, mean, work.depth) for plate in work.plates]
-        return [_inverted(plate, work.depth) for plate in work.plates]
+        margins = margins_of(work.params, work.render_scale)
+        plates = work.plates if margins == Margins() else [_padded(plate, margins) for plate in work.plates]
+        return [_inverted(plate, work.depth) for plate in plates]
 
     def fit(self, work: ShotFit, progress: ProgressCall) -> None:
         done = work.out / "checkpoint"
-        for step in range(int(done.read_text()) if done.exists() else 0, self._steps):
-            progress(step / self._steps, f"fitting, step {step + 1} of {self._steps}")
-            time.sleep(self._step_s)
-            done.write_text(str(step + 1))
+        step = int(done.read_text()) if done.exists() else 0
+        try:
+            while step < self._steps:
+                progress(step / self._steps, f"fitting, step {step + 1} of {self._steps}")
+                time.sleep(self._step_s)
+                step += 1
+        except BaseException:
+            done.write_text(str(step))
+            raise
         mean = float(np.mean(work.plates[0].pixels[..., :3], dtype=np.float64))
         (work.out / FAKE_MODEL).write_text(json.dumps({"mean": mean, "seed": work.params.seed}))
-        done.unlink()
+        done.unlink(missing_ok=True)
+
+
+def _padded(plate: Plate, margins: Margins) -> Plate:
+    around = ((margins.top, margins.bottom), (margins.left, margins.right))
+    mask = np.pad(np.zeros(plate.pixels.shape[:2], np.float32), around, constant_values=1)
+    return Plate(plate.number, np.pad(plate.pixels, (*around, (0, 0))), mask)
 
 
 def _inverted(plate: Plate, depth: Depth) -> Edited:

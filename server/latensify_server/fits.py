@@ -80,8 +80,9 @@ def fit_key(settings: FitSettings, frames: Sequence[Frame]) -> str:
 
 
 def fits_folder() -> Path:
-    """Where this user's fits lie."""
-    return cache_folder() / "fits"
+    """Where fits are kept: LATENSIFY_FITS, else in this user's cache."""
+    given = os.environ.get("LATENSIFY_FITS")
+    return Path(given) if given else cache_folder() / "fits"
 
 
 class Fits:

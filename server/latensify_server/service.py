@@ -83,6 +83,7 @@ log.addHandler(logging.NullHandler())  # within another command, its own failure
 
 TICK_MS = 100
 SWEEP_S = 30.0
+KEEPING_S = 20.0  # that a fit may take to write what it has done
 NO_MODEL = ModelChoice("", "")  # a fit begins with nothing
 RETRY_S = 10.0  # an engine that could not be started is not tried again sooner
 
@@ -160,10 +161,17 @@ class Service:
         self._router.close(linger=200)
         self._context.term()
         self._link.close()
-        self._process.terminate()
-        self._process.wait()
+        self._end_worker()
         self._token.close()
         self._store.close()
+
+    def _end_worker(self) -> None:
+        """At once, but a fit is given the time to keep what it has done: it notices that its link is gone."""
+        if self._fitting:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(KEEPING_S)
+        self._process.terminate()
+        self._process.wait()
 
     def _tick(self) -> None:
         now = time.monotonic()
@@ -407,6 +415,7 @@ class Service:
             )
         self._link = Connection(ours.detach())
         self._occupied: str | None = None
+        self._fitting = False
         self._reason = ""
         self._device = "starting"
         self._broken: EngineFailed | None = None
@@ -436,6 +445,7 @@ class Service:
             return
         specs = {name: self._store.spec(name) for name in job.frames}
         self._occupied = job.request.id
+        self._fitting = isinstance(job.request, Fit)
         job.started_s = job.started_s or time.monotonic()
         self._send_worker(Order(job.request, job.model, str(self._store.folder), specs, fits))
 
@@ -470,6 +480,7 @@ class Service:
                 self._tell_progress(job)
         else:
             self._occupied = None
+            self._fitting = False
             if job and job.request.id == message.id:
                 if job.paused and isinstance(message, Failed) and message.code == Cancelled.code:
                     self._queue.pause(job)

@@ -9,8 +9,16 @@ from collections.abc import Iterator
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
+from latensify_server.fit_shot import Step
 from latensify_server.render import Reporter
 
 EVERY_S = 1.0
@@ -67,6 +75,40 @@ class Bar:
 
     def note(self, text: str) -> None:
         self._bar.console.print(f"latensify: {text}", markup=False)
+
+
+@contextlib.contextmanager
+def fitting() -> Iterator[Step]:
+    """Shows how a fit goes, where the errors go."""
+    if not sys.stderr.isatty():
+        yield _FitLines().step
+        return
+    columns = (
+        TextColumn("fit"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[stage]}", markup=False),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("", total=1.0, stage="")
+
+        def step(fraction: float, stage: str, ahead: int) -> None:
+            bar.update(task, completed=fraction, stage=stage)
+
+        yield step
+
+
+class _FitLines:
+    """One a second, for logs."""
+
+    def __init__(self) -> None:
+        self._told = 0.0
+
+    def step(self, fraction: float, stage: str, ahead: int) -> None:
+        if time.monotonic() - self._told >= EVERY_S:
+            self._told = time.monotonic()
+            click.echo(f"fit {stage} {fraction:.0%}", err=True)
 
 
 @contextlib.contextmanager

@@ -48,7 +48,9 @@ def test_what_is_seen_and_what_is_not_adds_up_to_the_hole() -> None:
     holes = [plate.mask > 0 for plate in shot.plates]  # type: ignore[operator]
     linear = [plate.pixels[..., :3] for plate in shot.plates]
     shows = [cv2.dilate(hole.astype(np.uint8), np.ones((3, 3), np.uint8)) == 0 for hole in holes]
-    filled, missing = clean_plate(shot_of(linear, holes, shows, Motion.HOMOGRAPHY), 2)
+    found = clean_plate(shot_of(linear, holes, shows, Motion.HOMOGRAPHY), 2)
+    filled, missing = found.pixels, found.missing
+    assert (found.frames[~holes[2]] == 1).all() and found.frames[holes[2] & ~missing].mean() > 2
     assert missing.shape == (HEIGHT, WIDTH) and missing.sum() < 0.05 * holes[2].sum()
     np.testing.assert_array_equal(filled[~holes[2]], linear[2][~holes[2]])
     np.testing.assert_array_equal(filled[missing], linear[2][missing])

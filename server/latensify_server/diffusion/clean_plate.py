@@ -1,4 +1,7 @@
-"""The clean plate: what other frames of a window show behind a matte, brought in at full resolution in linear light.
+"""The clean plate: what other frames of a window show behind a matte, brought in at full resolution.
+
+Gains and means are of linear light. Pixels between pixels are interpolated in sRGB-encoded values, whatever their
+range: in linear light a cubic leaves halos of bright edges in the dark, which cost 5 dB on the clips of bench/shot.py.
 
 Frames are tried nearest first, in a fixed order. One that does not match around the hole (parallax, a cut, another
 focus) is left out; its exposure is matched; where several show a pixel, one far from their median is not believed
@@ -26,15 +29,15 @@ from latensify_server.diffusion.motion import Matrix, Place
 WORKING_SIDE = 960
 """Longest side of the pictures on which motion is estimated."""
 
-BELIEVED = 5
-"""So many frames are asked for a pixel."""
+BELIEVED = 12
+"""So many frames are asked for a pixel: their mean has little grain, and a majority outvotes what passes by."""
 
 RING_PX = 24
 MISMATCH = 0.07
 """Median difference around the hole, in perceived values, beyond which a frame is left out."""
 
-OUTLIER = 0.1
-"""Difference to the median of the frames, in perceived values, beyond which a pixel is not believed."""
+SPREAD = 0.05
+"""Difference to the median of the frames, in perceived values, at which a frame's say has fallen to 1/e."""
 
 MATCHED = (0.5, 2.0)
 
@@ -44,6 +47,9 @@ class Shot:
     """The frames of a window, scene-linear [height, width, 3]; where each is to be filled; where it is background."""
 
     linear: tuple[Image, ...]
+    encoded: tuple[Image, ...]
+    """The same, sRGB-encoded."""
+
     holes: tuple[Region, ...]
     shows: tuple[Region, ...]
     motion: Motion
@@ -58,6 +64,15 @@ class Shot:
         """The homography of one frame to another; None when a cut lies between."""
         there, here = self.places[source], self.places[target]
         return np.linalg.inv(here.matrix) @ there.matrix if there.root == here.root else None
+
+
+@dataclass(frozen=True)
+class Source:
+    """Another picture of the background, sRGB-encoded [h, w, 3]; where it shows it; its homography to the target."""
+
+    encoded: Image
+    shows: Region
+    matrix: Matrix
 
 
 @dataclass(frozen=True)
@@ -81,70 +96,103 @@ def shot_of(linear: Sequence[Image], holes: Sequence[Region], shows: Sequence[Re
         backgrounds = [_background(hole, size) for hole in holes]
         found = moving.places(pictures, backgrounds, anchor)
         places = [Place(place.root, moving.scaled(place.matrix, factor)) for place in found]
-    return Shot(tuple(linear), tuple(holes), tuple(shows), motion, tuple(places))
+    encoded = tuple(colour.encode_srgb(frame) for frame in linear)
+    return Shot(tuple(linear), encoded, tuple(holes), tuple(shows), motion, tuple(places))
 
 
-def clean_plate(shot: Shot, target: int) -> tuple[Image, Region]:
+@dataclass(frozen=True)
+class Found:
+    """A frame with what others show filled in.
+
+    Attributes:
+        pixels: scene-linear [h, w, 3].
+        missing: [h, w], where in its hole nothing was found.
+        frames: [h, w], of how many frames a pixel is the mean; 1 outside the hole.
+    """
+
+    pixels: Image
+    missing: Region
+    frames: NDArray[np.float32]
+
+
+def clean_plate(shot: Shot, target: int) -> Found:
     """The target frame with what other frames show filled in, and where in its hole nothing was found."""
     hole = shot.holes[target]
+    found = untouched(shot, target)
     if not hole.any():
-        return shot.linear[target], hole
+        return found
     box = around(hole)
     inside = hole[box.slices]
-    found: list[Brought] = []
+    brought: list[Brought] = []
     count = np.zeros(inside.shape, np.int32)
     for source in sorted(range(len(shot.linear)), key=lambda index: (abs(index - target), index)):
-        if source == target or (count[inside] >= BELIEVED).all():
+        wanted = inside & (count < BELIEVED)
+        if source == target or not wanted.any():
             continue
-        brought = bring(shot, source, target, box, shot.linear[source], shot.shows[source])
-        if brought is not None and (brought.valid & inside).any():
-            found.append(brought)
-            count += brought.valid
-    filled = shot.linear[target].copy()
-    if not found:
-        return filled, hole
-    pixels, seen = _agreed(found)
-    taken = seen & inside
+        matrix = shot.between(source, target)
+        if matrix is None:
+            continue
+        one = bring(shot, target, box, Source(shot.encoded[source], shot.shows[source], matrix), wanted)
+        if one is not None:
+            brought.append(one)
+            count += one.valid
+    if not brought:
+        return found
+    pixels, frames = _agreed(brought)
+    taken = (count > 0) & inside
+    filled, missing, number = found.pixels.copy(), hole.copy(), found.frames.copy()
     filled[box.slices][taken] = pixels[taken]
-    missing = hole.copy()
     missing[box.slices] &= ~taken
-    return filled, missing
+    number[box.slices][taken] = frames[taken]
+    return Found(filled, missing, number)
 
 
-def bring(shot: Shot, source: int, target: int, box: Box, pixels: Image, shows: Region) -> Brought | None:
-    """`pixels` of the source frame, where it `shows` background, in a box of the target; None if they do not match."""
-    matrix = shot.between(source, target)
-    if matrix is None:
+def untouched(shot: Shot, target: int) -> Found:
+    """The target frame with its hole as it is."""
+    hole = shot.holes[target]
+    return Found(shot.linear[target], hole, np.ones(hole.shape, np.float32))
+
+
+def bring(shot: Shot, target: int, box: Box, source: Source, wanted: Region) -> Brought | None:
+    """What the source shows, in a box of the target.
+
+    None if it does not match what is around the hole, or has nothing for what is `wanted` [of the box].
+    """
+    grid = grid_of(source.matrix, box)
+    valid = shown(source.shows, grid)
+    if not (valid & wanted).any():
         return None
     own = shot.linear[target][box.slices]
     around = ~shot.holes[target][box.slices]
-    grid = _grid(matrix, box)
-    brought, valid = _sampled(pixels, shows, grid)
-    if shot.motion is Motion.FLOW and valid.any():
+    brought = sampled(source.encoded, grid)
+    if shot.motion is Motion.FLOW:
         flow = moving.remaining_flow(_grey(own), _grey(brought), valid & around)
-        brought, valid = _sampled(pixels, shows, _grid(matrix, box, flow))
+        grid = grid_of(source.matrix, box, flow)
+        brought, valid = sampled(source.encoded, grid), shown(source.shows, grid)
     ring = valid & around
-    if not valid.any() or ring.sum() < 50:
-        return Brought(brought, valid) if valid.any() else None
+    if ring.sum() < 50:
+        return Brought(brought, valid)
     matched = brought * _exposure(brought[ring], own[ring])
     difference = _perceived(matched[ring]) - _perceived(own[ring])
     return Brought(matched, valid) if np.median(np.abs(difference)) <= MISMATCH else None
 
 
-def _agreed(found: Sequence[Brought]) -> tuple[Image, Region]:
-    """Of what the frames show, nearest first, the first that lies near their median; and where there is any."""
+def _agreed(found: Sequence[Brought]) -> tuple[Image, NDArray[np.float32]]:
+    """The mean of what the frames show, each counting as far as it lies near their median; and of how many it is."""
     valid = np.stack([one.valid for one in found])
-    display = np.stack([_perceived(one.pixels) for one in found])
-    count = valid.sum(axis=0)
+    pixels = np.stack([one.pixels for one in found])
+    display = _perceived(pixels)
     ordered = np.sort(np.where(valid[..., None], display, np.inf), axis=0)
-    middle = np.maximum(count - 1, 0) // 2
-    median = np.take_along_axis(ordered, middle[None, ..., None], axis=0)[0]
-    median = np.where(count[..., None] > 0, median, 0)
-    near = valid & (np.abs(display - median).max(axis=-1) <= OUTLIER)
-    near |= valid & ~near.any(axis=0) & (np.cumsum(valid, axis=0) == 1)
-    first = near.argmax(axis=0)
-    pixels = np.take_along_axis(np.stack([one.pixels for one in found]), first[None, ..., None], axis=0)[0]
-    return pixels, count > 0
+    middle = np.maximum(valid.sum(axis=0) - 1, 0)
+    halves = [
+        np.take_along_axis(ordered, half[None, ..., None], axis=0)[0] for half in (middle // 2, (middle + 1) // 2)
+    ]
+    median = np.where(valid.any(axis=0)[..., None], (halves[0] + halves[1]) / 2, 0)
+    apart = np.abs(display - median).max(axis=-1)
+    say = np.where(valid, np.exp(-((apart / SPREAD) ** 2)) + np.float32(1e-6), 0).astype(np.float32)
+    total = np.maximum(say.sum(axis=0), 1e-12)
+    mean = np.einsum("nhw,nhwc->hwc", say, pixels) / total[..., None]
+    return mean.astype(np.float32), total**2 / np.maximum((say**2).sum(axis=0), 1e-12)
 
 
 def _perceived(linear: Image) -> Image:
@@ -165,18 +213,23 @@ def _exposure(brought: Image, own: Image) -> NDArray[np.float32]:
     return clipped
 
 
-def _sampled(pixels: Image, shows: Region, grid: Image) -> tuple[Image, Region]:
-    """Pixels [h, w, 3] at the places of a grid, and where all that each is made of shows the background."""
-    near = cv2.remap(pixels, grid, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    sharp = cv2.remap(pixels, grid, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    slack = np.abs(near) * 0.25 + 0.02  # a cubic overshoots beside highlights; that much of it sharpens
-    solid = cv2.erode(shows.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=0)
-    valid = cv2.remap(solid * np.uint8(255), grid, None, cv2.INTER_LINEAR, borderValue=0) >= 254
-    bounded: Image = np.clip(sharp, near - slack, near + slack)
-    return bounded, valid
+def sampled(encoded: Image, grid: Image) -> Image:
+    """Linear pixels [h, w, 3] at the places of a grid, of a picture that is sRGB-encoded."""
+    near = cv2.remap(encoded, grid, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    sharp = cv2.remap(encoded, grid, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    slack = np.abs(near) * 0.15 + 0.05  # a cubic overshoots beside highlights; that much of it sharpens
+    return colour.decode_srgb(np.clip(sharp, near - slack, near + slack))
 
 
-def _grid(matrix: Matrix, box: Box, flow: Image | None = None) -> Image:
+def shown(shows: Region, grid: Image, outside: bool = False) -> Region:
+    """Where all that a pixel at the places of a grid is made of shows the background; `outside`: or nothing at all."""
+    solid = cv2.erode(shows.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=int(outside))
+    border = 255 if outside else 0
+    every: Region = cv2.remap(solid * np.uint8(255), grid, None, cv2.INTER_LINEAR, borderValue=border) >= 254
+    return every
+
+
+def grid_of(matrix: Matrix, box: Box, flow: Image | None = None) -> Image:
     """For each pixel of a box of the target, displaced by a flow, its place in the source [h, w, 2]."""
     x, y = np.meshgrid(np.arange(box.x0, box.x0 + box.width), np.arange(box.y0, box.y0 + box.height))
     places = np.stack([x, y], axis=-1).astype(np.float64)

@@ -44,7 +44,13 @@ class Canvas:
     say: NDArray[np.float32]
 
 
-def patch_fill(picture: Image, hole: Region, begin: Image | None = None, levels: int | None = None) -> Image:
+def patch_fill(
+    picture: Image,
+    hole: Region,
+    begin: Image | None = None,
+    levels: int | None = None,
+    usable: Region | None = None,
+) -> Image:
     """A picture [h, w, 3] whose hole is made of patches from outside it.
 
     Args:
@@ -53,33 +59,34 @@ def patch_fill(picture: Image, hole: Region, begin: Image | None = None, levels:
         begin: what the hole looks like roughly; the smooth fill when None.
         levels: of the pyramid, the finest included; from how wide the hole is when None. One level keeps the
             structure of `begin` and gives it texture.
+        usable: where patches may be taken from; everywhere outside the hole when None.
 
     Returns the smooth fill (or `begin`) where there is no whole patch outside the hole to take.
     """
     rough = smooth_fill(picture, ~hole) if begin is None else np.where(hole[..., None], begin, picture)
     width_px = 2 * float(cv2.distanceTransform(np.pad(hole, 1).astype(np.uint8), cv2.DIST_L2, 3).max())
     count = levels or 1 + max(0, round(np.log2(max(width_px, 1) / COARSEST_HOLE_PX)))
-    pyramid = [(rough, hole)]
+    pyramid = [(rough, hole, np.zeros_like(hole) if usable is None else ~usable)]
     while len(pyramid) < count and min(pyramid[-1][1].shape) > 8 * RADIUS:
         pyramid.append(_halved(*pyramid[-1]))
     rng = np.random.default_rng(0)
     filled, places = pyramid[-1][0], None
     for level in range(len(pyramid) - 1, -1, -1):
-        known, gap = pyramid[level]
+        known, gap, barred = pyramid[level]
         size = gap.shape[::-1]
         if places is not None:
             filled = cv2.resize(filled, size, interpolation=cv2.INTER_LINEAR)
             places = _doubled(places, gap.shape)
         filled = np.where(gap[..., None], filled, known).astype(np.float32)
-        filled, places = _settled(filled, gap, places, FINEST_ROUNDS if level == 0 else ROUNDS, rng)
+        filled, places = _settled(filled, gap, barred, places, FINEST_ROUNDS if level == 0 else ROUNDS, rng)
     return filled
 
 
-def _halved(picture: Image, hole: Region) -> tuple[Image, Region]:
+def _halved(picture: Image, hole: Region, barred: Region) -> tuple[Image, Region, Region]:
     height, width = hole.shape
     size = (max(1, width // 2), max(1, height // 2))
-    gap = cv2.resize(hole.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA), gap
+    less = [cv2.resize(one.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0 for one in (hole, barred)]
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA), less[0], less[1]
 
 
 def _doubled(places: Index, shape: tuple[int, ...]) -> Index:
@@ -92,11 +99,11 @@ def _doubled(places: Index, shape: tuple[int, ...]) -> Index:
     return doubled
 
 
-def _canvas(hole: Region) -> Canvas:
+def _canvas(hole: Region, barred: Region) -> Canvas:
     padded = np.pad(hole, RADIUS)
     box = np.ones((2 * RADIUS + 1, 2 * RADIUS + 1), np.uint8)
     inner = np.pad(np.ones_like(hole), RADIUS)
-    sources = cv2.erode((inner & ~padded).astype(np.uint8), box, borderValue=0) > 0
+    sources = cv2.erode((inner & ~padded & ~np.pad(barred, RADIUS)).astype(np.uint8), box, borderValue=0) > 0
     wanted = (cv2.dilate(padded.astype(np.uint8), box) > 0) & inner
     depth = cv2.distanceTransform(padded.astype(np.uint8), cv2.DIST_L2, 3)
     y, x = np.nonzero(wanted)
@@ -104,10 +111,10 @@ def _canvas(hole: Region) -> Canvas:
 
 
 def _settled(
-    picture: Image, hole: Region, places: Index | None, rounds: int, rng: np.random.Generator
+    picture: Image, hole: Region, barred: Region, places: Index | None, rounds: int, rng: np.random.Generator
 ) -> tuple[Image, Index]:
     """The picture after so many rounds of searching and voting, and where each patch was found [h, w, 2]."""
-    canvas = _canvas(hole)
+    canvas = _canvas(hole, barred)
     found = np.zeros((*hole.shape, 2), np.int64) if places is None else places
     if not canvas.sources.any():
         return picture, found

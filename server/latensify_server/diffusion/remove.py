@@ -1,25 +1,25 @@
 """Remove: what other frames show behind the matte; for the rest, one invention that the whole window shares.
 
-The hole that no frame shows is painted once, on the middle frame, and carried to the others by the motion of the
-background, so that it stands still where the background does. What is out of that frame's sight is carried from the
-nearest frame that has it, and painted only if none has.
+The hole that no frame shows is painted once, on the mosaic of the frames, and carried back to each by the motion of
+the background, so that it stands still where the background does (mosaic.py).
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
 
-from latensify_bridge.effects import Remove
+from latensify_bridge.effects import Fill, Remove
 from latensify_bridge.frames import Edited
 from latensify_server import colour
 from latensify_server.colour import Image
 from latensify_server.diffusion import clean_plate as plates
-from latensify_server.diffusion.clean_plate import Shot
+from latensify_server.diffusion.clean_plate import Found, Shot
 from latensify_server.diffusion.fill import Region, grain_of, with_grain
-from latensify_server.diffusion.invent import Painter
+from latensify_server.diffusion.invent import Imagine, Painter, fitted, imagined
 from latensify_server.diffusion.matte import drawn, grow, matte_of
 from latensify_server.diffusion.model import Model
+from latensify_server.diffusion.mosaic import completed
 from latensify_server.diffusion.parallel import Report, each, workers
 from latensify_server.diffusion.result import edited_box, nothing_edited
 from latensify_server.engine import ProgressCall, WindowEdit
@@ -33,6 +33,27 @@ FAINT = 0.02
 
 def remove(model: Model, work: WindowEdit, progress: ProgressCall) -> list[Edited]:
     """One edited frame for each plate of the window. Raises what `progress` raises."""
+    assert isinstance(work.params, Remove)
+    imagine = _fitted(work, model.device.type)
+    if imagine is None and work.params.fill is not Fill.CLASSICAL and work.params.strength > 0:
+        imagine = imagined(model, work.params)
+    return _removed(work, imagine, progress, workers(model.device))
+
+
+def classically(work: WindowEdit, progress: ProgressCall) -> list[Edited]:
+    """The same without a large model: unseen pixels come from patches, or from the model fitted to the shot."""
+    return _removed(work, _fitted(work, "cpu"), progress, workers(torch.device("cpu")))
+
+
+def _fitted(work: WindowEdit, device: str) -> Imagine | None:
+    """The model fitted to the shot, if it is asked for and there."""
+    assert isinstance(work.params, Remove)
+    if work.params.fill is not Fill.FITTED or work.fit is None or work.params.strength == 0:
+        return None
+    return fitted(work.fit, device, work.params)
+
+
+def _removed(work: WindowEdit, imagine: Imagine | None, progress: ProgressCall, threads: int) -> list[Edited]:
     params = work.params
     assert isinstance(params, Remove)
     mattes = [matte_of(plate, work) for plate in work.plates]
@@ -41,73 +62,41 @@ def remove(model: Model, work: WindowEdit, progress: ProgressCall) -> list[Edite
     holes = [matte > FAINT for matte in mattes]
     shows = [grow(drawn(plate, work), SAFETY_PX * work.render_scale) <= FAINT for plate in work.plates]
     shot = plates.shot_of(linear, holes, shows, params.motion)
-    found = _seen(shot, params, workers(model.device), progress)
-    filled = _invented(shot, found, model, params, progress)
+    found = _seen(shot, params, threads, progress)
+    painter = Painter(params, imagine, lambda done: progress(0.4, "painting"))
+    whole = completed(shot, found, painter.fill, lambda done: progress(0.4 + 0.5 * done, "painting"))
 
     def finish(index: int, report: Report) -> Edited:
         if not holes[index].any():
             return nothing_edited(work)
-        invented = found[index][1].astype(np.float32)
-        strength = _missing_grain(linear[index], filled[index], holes[index], found[index][1])
-        grained = with_grain(filled[index], invented, strength, params.seed, work.plates[index].number)
+        grained = _grained(shot, index, whole[index], found[index].missing, work)
         return edited_box(grained, mattes[index], work)
 
     indices = range(len(linear))
-    return each(indices, finish, lambda done: progress(0.95 + 0.05 * done, "finishing"), workers(model.device))
+    return each(indices, finish, lambda done: progress(0.95 + 0.05 * done, "finishing"), threads)
 
 
-def _seen(shot: Shot, params: Remove, threads: int, progress: ProgressCall) -> list[tuple[Image, Region]]:
-    """Each frame with what others show filled in, and where in its hole none shows anything."""
+def _seen(shot: Shot, params: Remove, threads: int, progress: ProgressCall) -> list[Found]:
+    """Each frame with what others show filled in."""
     if not params.propagate or len(shot.linear) == 1:
-        return list(zip(shot.linear, shot.holes, strict=True))
+        return [plates.untouched(shot, index) for index in range(len(shot.linear))]
 
-    def look(index: int, report: Report) -> tuple[Image, Region]:
+    def look(index: int, report: Report) -> Found:
         return plates.clean_plate(shot, index)
 
     return each(range(len(shot.linear)), look, lambda done: progress(0.05 + 0.35 * done, "looking behind"), threads)
 
 
-def _invented(
-    shot: Shot, found: list[tuple[Image, Region]], model: Model, params: Remove, progress: ProgressCall
-) -> list[Image]:
-    """Every frame whole: the anchor first, then outwards from it."""
-    whole: dict[int, Image] = {}
-    for index in sorted(range(len(found)), key=lambda index: (abs(index - shot.anchor), index)):
-        pixels, missing = found[index]
-        if params.propagate:
-            pixels, missing = _carried(shot, whole, index, pixels, missing)
-        base = 0.4 + 0.5 * len(whole) / len(found)
-
-        def report(done: float, base: float = base) -> None:
-            progress(base + 0.5 / len(found) * done, "painting")
-
-        report(0.0)
-        painter = Painter(model, params, report)
-        whole[index] = painter.fill(pixels, missing)
-    return [whole[index] for index in range(len(found))]
-
-
-def _carried(shot: Shot, whole: dict[int, Image], target: int, pixels: Image, missing: Region) -> tuple[Image, Region]:
-    """What whole frames have for the target's missing pixels: the one that it is aligned to first, then the nearest."""
-    pixels, missing = pixels.copy(), missing.copy()
-    everywhere = np.ones(missing.shape, bool)
-    root = shot.places[target].root
-    for source in sorted(whole, key=lambda index: (index != root, abs(index - target), index)):
-        if not missing.any():
-            break
-        box = plates.around(missing)
-        brought = plates.bring(shot, source, target, box, whole[source], everywhere)
-        if brought is not None:
-            taken = brought.valid & missing[box.slices]
-            pixels[box.slices][taken] = brought.pixels[taken]
-            missing[box.slices] &= ~taken
-    return pixels, missing
-
-
-def _missing_grain(plate: Image, filled: Image, hole: Region, invented: Region) -> NDArray[np.float32]:
-    """The grain that an invented part lacks against the plate around it."""
+def _grained(shot: Shot, index: int, found: Found, invented: Region, work: WindowEdit) -> Image:
+    """A filled frame with the grain that it lacks: a mean of frames has little of it, and so may a painting."""
+    params = work.params
+    assert isinstance(params, Remove)
+    if params.grain == 0:
+        return found.pixels
+    plate, hole = shot.linear[index], shot.holes[index]
     box = plates.around(hole)
-    around = grain_of(plate[box.slices], ~hole[box.slices])
-    inside = grain_of(filled[box.slices], invented[box.slices])
-    missing: NDArray[np.float32] = np.sqrt(np.maximum(around**2 - inside**2, 0))
-    return missing
+    own = grain_of(plate[box.slices], ~hole[box.slices])
+    painted = grain_of(found.pixels[box.slices], invented[box.slices])
+    lack = np.sqrt(np.maximum(1 - (painted / np.maximum(own, 1e-6)) ** 2, 0)).mean()
+    where = np.where(invented, lack, np.sqrt(np.maximum(1 - 1 / found.frames, 0))).astype(np.float32)
+    return with_grain(found.pixels, where, own * np.float32(params.grain), params.seed, work.plates[index].number)

@@ -1,0 +1,176 @@
+"""The figures of Remove over made clips whose truth is known, each beside what classical methods reach in the same run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from latensify_bridge.composite import composite
+from latensify_bridge.effects import ColourSpace, Fill, Motion, Remove
+from latensify_bridge.frames import Depth
+from latensify_server import colour
+from latensify_server.bench import clips, measures
+from latensify_server.bench.clips import Clip
+from latensify_server.bench.figures import Figure
+from latensify_server.bench.measures import Picture, Region
+from latensify_server.diffusion import motion as moving
+from latensify_server.diffusion import remove as removing
+from latensify_server.engine import Plate, WindowEdit
+
+SEEDS = (0, 1, 2)
+UNSEEN_FEWEST_PX = 60
+Progress = Callable[[float, str], None]
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A clip with its object taken out by one method, sRGB [h, w, 3]; and whether all outside the matte is untouched."""
+
+    frames: tuple[Picture, ...]
+    exact: bool
+
+
+@dataclass(frozen=True)
+class Score:
+    """What one method reaches on one clip; a measure is nan where the clip has nothing for it."""
+
+    seen_db: float
+    whole_db: float
+    seen_share: float
+    unseen_texture: float
+    unseen_warp: float
+    moving_texture: float
+    moving_warp: float
+
+
+def work_of(clip: Clip, seed: int, **params: object) -> WindowEdit:
+    """The clip as one window of Remove."""
+    alpha = np.ones(clip.mattes[0].shape, np.float32)
+    plates = tuple(
+        Plate(1001 + index, np.dstack([frame, alpha]), matte)
+        for index, (frame, matte) in enumerate(zip(clip.frames, clip.mattes, strict=True))
+    )
+    given = {"colour_space": ColourSpace.SRGB, "motion": Motion(clip.motion), "mask_feather": 2.0, "seed": seed}
+    params = {**given, "shadows": clip.shadows, "fill": Fill.CLASSICAL, "window": len(plates), **params}
+    return WindowEdit("remove", Remove(**params), plates, Depth.FLOAT, 1.0, 1.0)  # type: ignore[arg-type]
+
+
+def removed(work: WindowEdit) -> Taken:
+    """Remove's own result, composited as a host does."""
+    frames, exact = [], True
+    for plate, done in zip(work.plates, removing.classically(work, lambda fraction, stage: None), strict=True):
+        out = composite(plate.pixels, done, 1.0, premultiplied=False)
+        untouched = np.ones(out.shape[:2], bool)
+        untouched[done.box.slices] = done.matte <= 0
+        exact &= out[untouched].tobytes() == plate.pixels[untouched].tobytes()
+        frames.append(out[..., :3])
+    return Taken(tuple(frames), exact)
+
+
+def median_plate(clip: Clip, light: bool = True) -> tuple[list[Picture], list[Region]]:
+    """The classical clean plate: the temporal median of all frames under homographies, and where nothing is in it.
+
+    `light`: frames are resampled in linear light, else as they are encoded.
+    """
+    pictures = [_grey(frame) for frame in clip.frames]
+    clear = [cv2.dilate(hole.astype(np.uint8), np.ones((5, 5), np.uint8)) == 0 for hole in clip.holes()]
+    backgrounds = [np.where(region, np.uint8(255), np.uint8(0)) for region in clear]
+    places = moving.places(pictures, backgrounds, len(pictures) // 2)
+    sources = [colour.decode_srgb(frame) if light else frame for frame in clip.frames]
+    filled, missing = [], []
+    for target, hole in enumerate(clip.holes()):
+        stack = [_brought(sources, clear, places, source, target)[hole] for source in range(len(sources))]
+        found = np.isfinite(stack).all(axis=-1).any(axis=0)
+        median = np.zeros((len(found), 3), np.float32)
+        median[found] = np.nanmedian(np.stack(stack)[:, found], axis=0)
+        plate, gap = clip.frames[target].copy(), hole.copy()
+        plate[hole] = np.where(found[:, None], colour.encode_srgb(median) if light else median, plate[hole])
+        gap[hole] = ~found
+        filled.append(plate)
+        missing.append(gap)
+    return filled, missing
+
+
+def _brought(
+    sources: Sequence[Picture], clear: Sequence[Region], places: Sequence[moving.Place], source: int, target: int
+) -> Picture:
+    """A frame as another would show it, nan where it shows nothing of the background there."""
+    height, width = clear[source].shape
+    if source == target or places[source].root != places[target].root:
+        return np.full((height, width, 3), np.nan, np.float32)
+    matrix = np.linalg.inv(places[target].matrix) @ places[source].matrix
+    there = cv2.warpPerspective(sources[source], matrix, (width, height), flags=cv2.INTER_CUBIC)
+    shown = cv2.warpPerspective(clear[source].astype(np.float32), matrix, (width, height)) > 0.99
+    return np.where(shown[..., None], there, np.float32(np.nan))
+
+
+def telea(picture: Picture, hole: Region) -> Picture:
+    """OpenCV's inpainting of one frame (Telea, 2004)."""
+    shown = np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+    painted = cv2.inpaint(shown, hole.astype(np.uint8), 5, cv2.INPAINT_TELEA).astype(np.float32) / 255
+    return np.where(hole[..., None], painted, picture)
+
+
+def score(clip: Clip, frames: Sequence[Picture]) -> Score:
+    """Measures of a clip whose objects were taken out."""
+    holes = [matte > 0.5 for matte in clip.mattes]
+    seen = [clip.seen(index) & hole for index, hole in enumerate(holes)]
+    unseen = [hole & ~clip.seen(i) & ~clip.moving[i] & (_depth(hole) > 0) for i, hole in enumerate(holes)]
+    still = [hole & clip.moving[index] for index, hole in enumerate(holes)]
+    return Score(
+        seen_db=_db(clip, frames, seen),
+        whole_db=_db(clip, frames, holes),
+        seen_share=float(sum(part.sum() for part in seen) / max(1, sum(hole.sum() for hole in holes))),
+        unseen_texture=_texture(clip, frames, unseen),
+        unseen_warp=_warp(clip, frames, unseen),
+        moving_texture=_texture(clip, frames, still),
+        moving_warp=_warp(clip, frames, still),
+    )
+
+
+def _depth(hole: Region) -> Picture:
+    return cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 3)
+
+
+def _db(clip: Clip, frames: Sequence[Picture], regions: Sequence[Region]) -> float:
+    pairs = [
+        (float(np.square(frame - truth)[region].mean()), int(region.sum()))
+        for frame, truth, region in zip(frames, clip.truth, regions, strict=True)
+        if region.any()
+    ]
+    if not pairs:
+        return float("nan")
+    error = sum(value * count for value, count in pairs) / sum(count for _, count in pairs)
+    return float(-10 * np.log10(max(error, 1e-12)))
+
+
+def _texture(clip: Clip, frames: Sequence[Picture], regions: Sequence[Region]) -> float:
+    """Against the truth with its grain, in the same region."""
+    rng = np.random.default_rng(0)
+    found = [
+        measures.texture_distance(frame, truth + rng.normal(0, clip.grain, truth.shape).astype(np.float32), region)
+        for frame, truth, region in zip(frames, clip.truth, regions, strict=True)
+        if region.sum() >= UNSEEN_FEWEST_PX
+    ]
+    return float(np.mean(found)) if found else float("nan")
+
+
+def _warp(clip: Clip, frames: Sequence[Picture], regions: Sequence[Region]) -> float:
+    flows, visible = [], []
+    for index in range(len(frames) - 1):
+        flow, inside = clip.flow(index)
+        there = measures.warped(np.repeat(regions[index + 1][..., None], 3, axis=2).astype(np.float32), flow)[..., 0]
+        flows.append(flow)
+        visible.append(regions[index] & inside & (there > 0.99))
+    if sum(int(region.sum()) for region in visible) < UNSEEN_FEWEST_PX:
+        return float("nan")
+    return measures.warp_error(frames, flows, visible)
+
+
+def _grey(picture: Picture) -> moving.Grey:
+    grey: moving.Grey = cv2.cvtColor(np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8), cv2.COLOR_RGB2GRAY)
+    return grey

@@ -18,7 +18,7 @@ from latensify_bridge.effects import Edit
 from latensify_bridge.frames import Box, Depth, Edited, Pixels
 from latensify_bridge.framing import Margins, margins_of
 
-REVISION = 1
+REVISION = 2
 """Part of every result's name. Raise it whenever the same request would give other pixels than before."""
 
 ProgressCall = Callable[[float, str], None]

@@ -55,10 +55,16 @@ def _parameter(field: msgspec.structs.FieldInfo, travels: bool) -> tuple[bool, P
 
 
 def parameters(effect: str) -> list[Parameter]:
-    """An effect's parameters in the order of the panel: by group; within a group, those marked `first` lead."""
+    """An effect's parameters in the order of the panel: by group; within a group, those marked `first` lead.
+
+    An effect without a Mask has of the matte's parameters only those that it declares itself.
+    """
     declaration = EFFECTS[effect]
     found = [_parameter(field, True) for field in msgspec.structs.fields(declaration)]
     found += [_parameter(field, False) for field in msgspec.structs.fields(Panel)]
+    if "Mask" not in declaration.clips:
+        own = declaration.__annotations__
+        found = [item for item in found if item[1].group != "Matte" or item[1].name in own]
     ordered = sorted(found, key=lambda item: (GROUPS.index(item[1].group), not item[0]))
     return [
         replace(parameter, default=declaration.mask_default) if parameter.name == "mask_source" else parameter

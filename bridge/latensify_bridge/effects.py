@@ -143,6 +143,40 @@ class NewObject(Preset):
     RED_CAR = "red_car", "Red car", "a red car"
 
 
+class Scene(Preset):
+    """What Generate shows."""
+
+    PROMPT = "prompt", "Use the prompt", ""
+    MEADOW = "meadow", "Meadow", "grass, hills"
+    TREE = "tree", "Tree on a meadow", "a green tree on grass, hills"
+    DESERT = "desert", "Desert at sunset", "sand, plain, at sunset"
+    LAKE = "lake", "Lake", "water, mountains"
+    CITY_NIGHT = "city_night", "City at night", "a white car on road, city, at night"
+    SNOWFALL = "snowfall", "House in snow", "a red house on grass, forest, in snow"
+    FOG = "fog", "Road in fog", "road, forest, in fog"
+
+
+class CameraMove(Choice):
+    STILL = "still", "Still"
+    PUSH_IN = "push_in", "Push in"
+    PULL_OUT = "pull_out", "Pull out"
+    PAN_LEFT = "pan_left", "Pan left"
+    PAN_RIGHT = "pan_right", "Pan right"
+
+
+class Aspect(Choice):
+    """A width-to-height ratio, as its value says; NONE is none."""
+
+    NONE = "none", "As the margins say"
+    SCOPE = "2.39:1", "2.39:1"
+    FLAT = "1.85:1", "1.85:1"
+    HD = "16:9", "16:9"
+    ACADEMY = "4:3", "4:3"
+    SQUARE = "1:1", "1:1"
+    PORTRAIT = "4:5", "4:5"
+    VERTICAL = "9:16", "9:16"
+
+
 class Motion(Choice):
     STATIC = "static", "Locked-off camera"
     HOMOGRAPHY = "homography", "Camera moves"
@@ -153,6 +187,13 @@ class Fill(Choice):
     DIFFUSION = "diffusion", "Diffusion model"
     CLASSICAL = "classical", "Classical inpainting"
     FITTED = "fitted", "Model fitted to the shot"
+
+
+class Margin(Choice):
+    """What Extend fills a margin with; the values are those of Fill."""
+
+    DIFFUSION = "diffusion", "Diffusion model"
+    CLASSICAL = "classical", "Classical inpainting"
 
 
 class Output(Choice):
@@ -180,6 +221,8 @@ class Edit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     mask_default: ClassVar[MaskSource] = MaskSource.NONE
     needs_prompt: ClassVar[bool] = False  # with no text, or at strength 0, nothing would change
     needs_mask: ClassVar[bool] = False
+    generator: ClassVar[bool] = False  # works without a Source; then `use_source` travels as off
+    grows: ClassVar[bool] = False  # the output is larger than the source, by `left`, `right`, `top`, `bottom`
     fits: ClassVar[bool] = False  # a model can be fitted to its shot; then `fill` has the choice `fitted`
 
     negative_prompt: Annotated[
@@ -543,6 +586,221 @@ class Replace(Edit, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return _told(self.preset, self.prompt)
 
 
+class Generate(Edit, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Makes a shot from text: a picture, and a camera move over it. A Source, where there is one, guides it."""
+
+    clips: ClassVar[tuple[str, ...]] = ("Source",)
+    needs_prompt: ClassVar[bool] = True
+    generator: ClassVar[bool] = True
+
+    preset: Annotated[
+        Scene,
+        Meta(
+            title="Scene",
+            description="A ready scene; with 'Use the prompt' the prompt below decides alone.",
+            extra=_extra("Edit", first=True),
+        ),
+    ] = Scene.PROMPT
+    prompt: Annotated[
+        Text,
+        Meta(
+            title="Prompt",
+            description="What the shot shows. Added to the scene when one is chosen.",
+            extra=_extra("Edit", first=True),
+        ),
+    ] = ""
+    camera_move: Annotated[
+        CameraMove,
+        Meta(
+            title="Camera move",
+            description="How the camera moves over the picture, which itself stands still. Not used with a Source.",
+            extra=_extra("Edit", first=True),
+        ),
+    ] = CameraMove.STILL
+    move_amount: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=2,
+            title="Move amount",
+            description="How far the camera moves in all, as a part of the frame.",
+            extra=_extra("Edit", (0, 1), first=True),
+        ),
+    ] = 0.25
+    first_frame: Annotated[
+        int,
+        Meta(
+            ge=-(10**7),
+            le=10**7,
+            title="Move from frame",
+            description="Frame at which the move begins. From 0 to 0 means the whole shot.",
+            extra=_extra("Edit", (-1000, 1000), first=True),
+        ),
+    ] = 0
+    last_frame: Annotated[
+        int,
+        Meta(
+            ge=-(10**7),
+            le=10**7,
+            title="Move to frame",
+            description="Frame at which the move ends.",
+            extra=_extra("Edit", (-1000, 1000), first=True),
+        ),
+    ] = 0
+    use_source: Annotated[
+        bool,
+        Meta(
+            title="Use the source",
+            description="Starts from the Source, where there is one; off makes the picture from the text alone.",
+            extra=_extra("Edit", first=True),
+        ),
+    ] = True
+    strength: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            title="Strength",
+            description="With a Source: how far the picture may go from it.",
+            extra=_extra("Edit", (0, 1), first=True),
+        ),
+    ] = 0.8
+    detail: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            title="Detail",
+            description="With a Source: how much of its own fine detail and highlight range is kept. "
+            "0 shows the model's own pixels.",
+            extra=_extra("Pixels", (0, 1)),
+        ),
+    ] = 0.0
+
+    def text(self) -> str:
+        """The prompt that the model is told."""
+        return _told(self.preset, self.prompt)
+
+
+def _margin(side: str) -> Meta:
+    return Meta(
+        ge=0,
+        le=8192,
+        title=f"Extend {side}",
+        description=f"Pixels to paint beyond the {side} edge, at full resolution.",
+        extra=_extra("Edit", (0, 1000), first=True),
+    )
+
+
+class Extend(Edit, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Paints beyond the frame's edges, for another aspect or a larger set: what other frames show there comes first.
+
+    The source itself keeps every bit.
+    """
+
+    clips: ClassVar[tuple[str, ...]] = ("Source",)
+    grows: ClassVar[bool] = True
+
+    preset: Annotated[
+        Background,
+        Meta(
+            title="Background",
+            description="What to paint where no frame shows what lies beyond the edge.",
+            extra=_extra("Edit", first=True),
+        ),
+    ] = Background.SURROUNDINGS
+    prompt: Annotated[
+        Text,
+        Meta(
+            title="Prompt",
+            description="What lies beyond the edge. Added to the background when one is chosen.",
+            extra=_extra("Edit", first=True),
+        ),
+    ] = ""
+    aspect: Annotated[
+        Aspect,
+        Meta(
+            title="Aspect",
+            description="Widens or heightens the frame, alike on both sides, until it has this shape. "
+            "The margins below are added before.",
+            extra=_extra("Edit", first=True),
+        ),
+    ] = Aspect.NONE
+    left: Annotated[int, _margin("left")] = 0
+    right: Annotated[int, _margin("right")] = 0
+    top: Annotated[int, _margin("top")] = 0
+    bottom: Annotated[int, _margin("bottom")] = 0
+    strength: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            title="Strength",
+            description="How freely the model paints what no frame shows; 0 leaves the classical fill.",
+            extra=_extra("Edit", (0, 1), first=True),
+        ),
+    ] = 0.7
+    propagate: Annotated[
+        bool,
+        Meta(
+            title="Use other frames",
+            description="Brings in what other frames of the window show beyond the edge.",
+            extra=_extra("Edit", first=True),
+        ),
+    ] = True
+    motion: Annotated[
+        Motion,
+        Meta(
+            title="Background motion",
+            description="How the background moves between frames.",
+            extra=_extra("Edit", first=True),
+        ),
+    ] = Motion.HOMOGRAPHY
+    fill: Annotated[
+        Margin,
+        Meta(
+            title="Unseen pixels",
+            description="What fills the pixels that no frame shows.",
+            extra=_extra("Edit", first=True),
+        ),
+    ] = Margin.DIFFUSION
+    mask_grow: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=500,
+            title="Overlap",
+            description="Paints over so many pixels of the source's own edge too, as to be rid of a dark border.",
+            extra=_extra("Matte", (0, 50)),
+        ),
+    ] = 0.0
+    mask_feather: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=500,
+            title="Blend",
+            description="Blends what is painted into the source over so many pixels more. "
+            "With this and Overlap at 0 the source keeps every bit.",
+            extra=_extra("Matte", (0, 50)),
+        ),
+    ] = 0.0
+    grain: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            title="Grain",
+            description="How much of the plate's grain is put on what is painted; 1 matches the plate.",
+            extra=_extra("Pixels", (0, 1)),
+        ),
+    ] = 1.0
+
+    def text(self) -> str:
+        """The prompt that the model is told."""
+        return _told(self.preset, self.prompt)
+
+
 class Panel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What stays beside the plate: where the matte comes from, the blend, and the server to ask. Never travels."""
 
@@ -649,13 +907,15 @@ class Panel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 GROUPS = ("Edit", "Matte", "Pixels", "Model", "Frames", "Server")
 
-AnyEdit = Restyle | Remove | Instruct | Replace
+AnyEdit = Restyle | Remove | Instruct | Replace | Generate | Extend
 
 EFFECTS: dict[str, type[AnyEdit]] = {
     "restyle": Restyle,
     "remove": Remove,
     "instruct": Instruct,
     "replace": Replace,
+    "generate": Generate,
+    "extend": Extend,
 }
 
 
@@ -668,7 +928,14 @@ def effect_named(name: str) -> type[AnyEdit]:
 
 def changes_nothing(edit: AnyEdit, panel: Panel) -> bool:
     """Whether the output would be the source; the plugin's isIdentity is the same rule."""
-    return panel.mix == 0 or (edit.needs_prompt and (edit.strength == 0 or not edit.text()))
+    if (
+        isinstance(edit, Extend)
+        and edit.aspect is Aspect.NONE
+        and not (edit.left or edit.right or edit.top or edit.bottom)
+    ):
+        return True
+    kept = edit.strength == 0 and (not isinstance(edit, Generate) or edit.use_source)
+    return panel.mix == 0 or (edit.needs_prompt and (kept or not edit.text()))
 
 
 def wants_fit(edit: Edit) -> bool:

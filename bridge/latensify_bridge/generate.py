@@ -35,6 +35,14 @@ def _flag(value: bool) -> str:
     return "true" if value else "false"
 
 
+def _flags(effect: str) -> str:
+    """What the plugin has to know about an effect, in the order of EffectInfo."""
+    declared = EFFECTS[effect]
+    masked = "Mask" in declared.clips
+    flags = (declared.needs_prompt, declared.needs_mask, masked, declared.generator, declared.grows, declared.fits)
+    return ", ".join(map(_flag, flags))
+
+
 def _default_number(parameter: Parameter) -> float:
     if parameter.kind == "choice":
         return float(parameter.choices.index(parameter.default))
@@ -70,8 +78,7 @@ def cpp_table() -> str:
     rows = "".join(
         f"    {{{_literal(effect_id(effect))}, {_literal(effect)}, {_literal('Latensify ' + effect.title())},\n"
         f"     {_literal(summary(effect))},\n"
-        f"     {_flag(EFFECTS[effect].needs_prompt)}, {_flag(EFFECTS[effect].needs_mask)}, "
-        f"{_flag(EFFECTS[effect].fits)},\n"
+        f"     {_flags(effect)},\n"
         f"     kParams_{effect}, {len(parameters(effect))}}},\n"
         for effect in EFFECTS
     )

@@ -3,6 +3,7 @@
 #include "describe.h"
 #include "edit.h"
 #include "fit_shot.h"
+#include "framing.h"
 #include "process_range.h"
 
 namespace latensify::ofx {
@@ -19,6 +20,15 @@ void setRegion(const PropertySet& set, const char* name, const OfxRectD& region)
   for (int i = 0; i < 4; ++i) set.set(name, edges[i], i);
 }
 
+// A generated frame is opaque, and another at every time.
+OfxStatus sourcelessPreferences(const PropertySet& out) {
+  const std::string components = std::string("OfxImageClipPropComponents_") + kOfxImageEffectOutputClipName;
+  out.set(components.c_str(), kOfxImageComponentRGBA);
+  out.set(kOfxImageEffectPropPreMultiplication, kOfxImageOpaque);
+  out.set(kOfxImageEffectFrameVarying, 1);
+  return kOfxStatOK;
+}
+
 void showStatusIfNew(Instance& instance) {
   const std::string text = instance.messages.takeNewStatus();
   if (!text.empty()) instance.parameters.setStatus(text);
@@ -29,7 +39,8 @@ void showStatusIfNew(Instance& instance) {
 OfxStatus isIdentity(Instance& instance, const PropertySet& in, const PropertySet& out) {
   const OfxTime time = in.number(kOfxPropTime, 0);
   const std::string components = instance.source.properties.text(kOfxImageEffectPropComponents);
-  const Snapshot snapshot = instance.parameters.at(time);
+  if (isSourceless(instance)) return kOfxStatReplyDefault;
+  const Snapshot snapshot = settledAt(instance, time);
   const bool masked = hasMask(instance, snapshot.mask, components == kOfxImageComponentRGBA);
   const auto reason = passesThrough(instance.effect, snapshot, masked);
   if (!reason && components != kOfxImageComponentAlpha) return kOfxStatReplyDefault;
@@ -40,6 +51,7 @@ OfxStatus isIdentity(Instance& instance, const PropertySet& in, const PropertySe
 }
 
 OfxStatus clipPreferences(Instance& instance, const PropertySet&, const PropertySet& out) {
+  if (isSourceless(instance)) return sourcelessPreferences(out);
   const PropertySet& source = instance.source.properties;
   const std::string components = source.text(kOfxImageEffectPropComponents);
   if (components.empty() || components == kOfxImageComponentNone) return kOfxStatReplyDefault;
@@ -50,15 +62,28 @@ OfxStatus clipPreferences(Instance& instance, const PropertySet&, const Property
 }
 
 OfxStatus regionOfDefinition(Instance& instance, const PropertySet& in, const PropertySet& out) {
+  const OfxTime time = in.number(kOfxPropTime, 0);
+  if (isSourceless(instance)) {
+    const auto project = projectRegion(instance);
+    if (!project) return kOfxStatReplyDefault;
+    setRegion(out, kOfxImageEffectPropRegionOfDefinition, *project);
+    return kOfxStatOK;
+  }
   OfxRectD region;
-  if (!regionOf(instance, instance.source, in.number(kOfxPropTime, 0), region)) return kOfxStatReplyDefault;
-  setRegion(out, kOfxImageEffectPropRegionOfDefinition, region);
+  if (!regionOf(instance, instance.source, time, region)) return kOfxStatReplyDefault;
+  const Margins margins = marginsOf(instance.effect, settledAt(instance, time), 1);
+  const double shape = instance.source.properties.number(kOfxImagePropPixelAspectRatio, 1);
+  const double across = shape > 0 ? shape : 1;
+  const OfxRectD larger{region.x1 - margins.left * across, region.y1 - margins.bottom,
+                        region.x2 + margins.right * across, region.y2 + margins.top};
+  setRegion(out, kOfxImageEffectPropRegionOfDefinition, larger);
   return kOfxStatOK;
 }
 
 OfxStatus regionsOfInterest(Instance& instance, const PropertySet& in, const PropertySet& out) {
   OfxRectD region;
   const OfxTime time = in.number(kOfxPropTime, 0);
+  if (isSourceless(instance)) return kOfxStatReplyDefault;
   if (!regionOf(instance, instance.source, time, region)) return kOfxStatReplyDefault;
   setRegion(out, ("OfxImageClipPropRoI_" + kSource).c_str(), region);
   if (instance.mask.connected()) {
@@ -69,6 +94,7 @@ OfxStatus regionsOfInterest(Instance& instance, const PropertySet& in, const Pro
 
 OfxStatus framesNeeded(Instance& instance, const PropertySet& in, const PropertySet& out) {
   const OfxTime time = in.number(kOfxPropTime, 0);
+  if (isSourceless(instance)) return kOfxStatReplyDefault;
   Snapshot snapshot = instance.parameters.at(time);
   const Shot shot = shotAt(instance, time, snapshot);
   Presses& presses = instance.loaded->presses;

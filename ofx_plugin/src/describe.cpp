@@ -140,7 +140,7 @@ void defineServerRows(Panel& panel, const EffectInfo& effect) {
   defineToken(panel, kFitRequestParam);
 }
 
-void defineClip(const Host& host, OfxImageEffectHandle handle, const char* name, bool mask) {
+void defineClip(const Host& host, OfxImageEffectHandle handle, const char* name, bool mask, bool optional) {
   OfxPropertySetHandle properties = nullptr;
   if (host.effects->clipDefine(handle, name, &properties) != kOfxStatOK) {
     if (mask) return;  // a host that wants no second input in a filter
@@ -155,7 +155,7 @@ void defineClip(const Host& host, OfxImageEffectHandle handle, const char* name,
   }
   clip.set(kOfxImageEffectPropSupportsTiles, 0);
   clip.set(kOfxImageEffectPropTemporalClipAccess, output ? 0 : 1);
-  clip.set(kOfxImageClipPropOptional, mask ? 1 : 0);
+  clip.set(kOfxImageClipPropOptional, optional ? 1 : 0);
   clip.set(kOfxImageClipPropIsMask, mask ? 1 : 0);
   if (!output) clip.set(kOfxImageClipPropFieldExtraction, kOfxImageFieldBoth);
 }
@@ -173,6 +173,7 @@ void describe(const Host& host, const EffectInfo& effect, OfxImageEffectHandle h
   set.set(kOfxImageEffectPluginPropGrouping, "Latensify");
   set.set(kOfxImageEffectPropSupportedContexts, kOfxImageEffectContextFilter, 0);
   set.set(kOfxImageEffectPropSupportedContexts, kOfxImageEffectContextGeneral, 1);
+  if (effect.generator) set.set(kOfxImageEffectPropSupportedContexts, kOfxImageEffectContextGenerator, 2);
   int depths = 0;
   set.set(kOfxImageEffectPropSupportedPixelDepths, kOfxBitDepthFloat, depths++);
   if (host.half) set.set(kOfxImageEffectPropSupportedPixelDepths, kOfxBitDepthHalf, depths++);
@@ -189,10 +190,14 @@ void describe(const Host& host, const EffectInfo& effect, OfxImageEffectHandle h
   set.set(kOfxImageEffectPropSupportsMultipleClipPARs, 0);
 }
 
-void describeInContext(const Host& host, const EffectInfo& effect, OfxImageEffectHandle handle) {
-  defineClip(host, handle, kOfxImageEffectSimpleSourceClipName, false);
-  defineClip(host, handle, kMaskClip, true);
-  defineClip(host, handle, kOfxImageEffectOutputClipName, false);
+void describeInContext(const Host& host, const EffectInfo& effect, OfxImageEffectHandle handle,
+                       const std::string& context) {
+  if (context != kOfxImageEffectContextGenerator) {
+    const bool optional = effect.generator && context == kOfxImageEffectContextGeneral;
+    defineClip(host, handle, kOfxImageEffectSimpleSourceClipName, false, optional);
+  }
+  if (effect.takesMask) defineClip(host, handle, kMaskClip, true, true);
+  defineClip(host, handle, kOfxImageEffectOutputClipName, false, false);
   OfxParamSetHandle params = nullptr;
   if (host.effects->getParamSet(handle, &params) != kOfxStatOK) throw ActionFailed{kOfxStatFailed};
   Panel panel(host, params);

@@ -1,6 +1,8 @@
 // Describe and DescribeInContext: the panel and the clips of an effect, from the generated table.
 #pragma once
 
+#include <string>
+
 #include "effects_table.h"
 #include "host.h"
 
@@ -15,6 +17,7 @@ inline constexpr const char* kFitParam = "fit_shot";
 inline constexpr const char* kFitRequestParam = "fit_request";
 
 void describe(const Host& host, const EffectInfo& effect, OfxImageEffectHandle handle);
-void describeInContext(const Host& host, const EffectInfo& effect, OfxImageEffectHandle handle);
+void describeInContext(const Host& host, const EffectInfo& effect, OfxImageEffectHandle handle,
+                       const std::string& context);
 
 }  // namespace latensify::ofx

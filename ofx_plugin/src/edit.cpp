@@ -47,7 +47,9 @@ void require(const Image& image, const char* what, OfxTime time) {
 
 Edited Editor::edit(OfxTime time, Snapshot snapshot, const Image& source, bool interactive) {
   const Shot shot = shotAt(instance_, time, snapshot);
+  settleShot(instance_.effect, shot, snapshot);
   begin(source);
+  const Rect canvas = canvasOf(snapshot);
   EditRequest request;
   request.effect = instance_.effect.name;
   request.params = snapshot.edit;
@@ -55,11 +57,11 @@ Edited Editor::edit(OfxTime time, Snapshot snapshot, const Image& source, bool i
   request.first = shot.first;
   request.last = shot.last;
   request.renderScale = scale_;
-  request.pixelAspect = source.pixelAspect * aspect_;
+  request.pixelAspect = (sourceless_ ? outputAspect(instance_) : source.pixelAspect) * aspect_;
   request.interactive = interactive;
   request.lone = shot.lone;
-  request.width = frame_.width();
-  request.height = frame_.height();
+  request.width = canvas.width();
+  request.height = canvas.height();
   return resending(names_, [&] {
     request.sources = send(shot, shot.needed(), time, snapshot, source);
     return session_.edit(request, snapshot.timeoutS, watch_.wait());
@@ -77,8 +79,13 @@ void Editor::fit(OfxTime time, const Snapshot& snapshot, const Shot& shot, const
 
 // All frames of one request have the bounds of its own picture.
 void Editor::begin(const Image& source) {
-  if (!(source.bounds == frame_)) names_.clear();
-  frame_ = source.bounds;
+  const Rect frame = sourceless_ ? projectFrame(instance_, scale_, aspect_) : source.bounds;
+  if (!(frame == frame_)) names_.clear();
+  frame_ = frame;
+}
+
+Rect Editor::canvasOf(const Snapshot& snapshot) const {
+  return grown(frame_, marginsOf(instance_.effect, snapshot, scale_));
 }
 
 std::vector<SourceName> Editor::send(const Shot& shot, FrameRange needed, OfxTime time, const Snapshot& snapshot, const Image& source) {
@@ -90,8 +97,9 @@ std::vector<SourceName> Editor::send(const Shot& shot, FrameRange needed, OfxTim
     if (known == names_.end()) {
       const OfxTime at = timeOf(frame, time, snapshot.frameOffset);
       const bool own = frame == shot.frame;
-      const Image fetched(instance_.host, own ? nullptr : instance_.source.handle, at, "Source");
-      if (!own) require(fetched, "Source", at);
+      const bool blank = own || sourceless_;  // without a Source, a frame of zeros stands for each
+      const Image fetched(instance_.host, blank ? nullptr : instance_.source.handle, at, "Source");
+      if (!blank) require(fetched, "Source", at);
       known = names_.emplace(frame, sendOne(frame, at, masked, own ? source : fetched)).first;
     }
     sources.push_back(known->second);

@@ -3,6 +3,7 @@
 
 #include <map>
 
+#include "framing.h"
 #include "image.h"
 #include "instance.h"
 #include "shot.h"
@@ -21,13 +22,22 @@ class Editor {
  public:
   // `aspect`: what the render scale does to the shape of a pixel.
   Editor(Instance& instance, Session& session, Watch& watch, double renderScale, double aspect)
-      : instance_(instance), session_(session), watch_(watch), scale_(renderScale), aspect_(aspect) {}
+      : instance_(instance),
+        session_(session),
+        watch_(watch),
+        scale_(renderScale),
+        aspect_(aspect),
+        sourceless_(isSourceless(instance)) {}
 
   // Fits a model to every frame of a shot, with the settings of the snapshot. `source` is the picture at `time`.
   void fit(OfxTime time, const Snapshot& snapshot, const Shot& shot, const Image& source);
 
-  // The edit of the frame at `time`, whose picture is `source`; its data is valid until the next call.
+  // The edit of the frame at `time`, whose picture is `source` (none where the effect has no Source); its data is valid
+  // until the next call.
   Edited edit(OfxTime time, Snapshot snapshot, const Image& source, bool interactive);
+
+  // What the box of the latest edit lies on: the frame with its margins.
+  Rect canvasOf(const Snapshot& snapshot) const;
 
  private:
   void begin(const Image& source);
@@ -39,7 +49,8 @@ class Editor {
   Session& session_;
   Watch& watch_;
   const double scale_, aspect_;
-  Rect frame_;                       // what is sent: the bounds of the source
+  const bool sourceless_;
+  Rect frame_;                       // what is sent: the bounds of the source, or without one the project's
   std::map<int, SourceName> names_;  // what has been sent in this action
 };
 

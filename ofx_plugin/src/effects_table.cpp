@@ -466,6 +466,217 @@ const ParamInfo kParams_replace[] = {
      ParamKind::kDouble, false, 600.0, 1.0, 86400.0, 10.0, 3600.0, "", nullptr, 0},
 };
 
+const ChoiceOption kOptions_generate_preset[] = {
+    {"prompt", "Use the prompt"},
+    {"meadow", "Meadow"},
+    {"tree", "Tree on a meadow"},
+    {"desert", "Desert at sunset"},
+    {"lake", "Lake"},
+    {"city_night", "City at night"},
+    {"snowfall", "House in snow"},
+    {"fog", "Road in fog"},
+};
+
+const ChoiceOption kOptions_generate_camera_move[] = {
+    {"still", "Still"},
+    {"push_in", "Push in"},
+    {"pull_out", "Pull out"},
+    {"pan_left", "Pan left"},
+    {"pan_right", "Pan right"},
+};
+
+const ChoiceOption kOptions_generate_colour_space[] = {
+    {"auto", "Auto"},
+    {"srgb", "sRGB"},
+    {"rec709", "Rec.709"},
+    {"linear_rec709", "Linear Rec.709"},
+    {"acescg", "ACEScg"},
+    {"acescct", "ACEScct"},
+    {"davinci_intermediate", "DaVinci Wide Gamut Intermediate"},
+    {"logc4", "ARRI LogC4"},
+    {"slog3", "Sony S-Log3"},
+    {"log3g10", "RED Log3G10"},
+};
+
+const ChoiceOption kOptions_generate_quality[] = {
+    {"draft", "Draft"},
+    {"final", "Final"},
+};
+
+const ChoiceOption kOptions_generate_precision[] = {
+    {"auto", "Auto"},
+    {"float32", "32-bit float"},
+    {"bfloat16", "bfloat16"},
+    {"float16", "16-bit float"},
+};
+
+const ParamInfo kParams_generate[] = {
+    {"preset", "Scene", "A ready scene; with 'Use the prompt' the prompt below decides alone.", "Edit",
+     ParamKind::kChoice, true, 0.0, 0.0, 0.0, 0.0, 0.0, "", kOptions_generate_preset, 8},
+    {"prompt", "Prompt", "What the shot shows. Added to the scene when one is chosen.", "Edit",
+     ParamKind::kString, true, 0.0, 0.0, 0.0, 0.0, 0.0, "", nullptr, 0},
+    {"camera_move", "Camera move", "How the camera moves over the picture, which itself stands still. Not used with a Source.", "Edit",
+     ParamKind::kChoice, true, 0.0, 0.0, 0.0, 0.0, 0.0, "", kOptions_generate_camera_move, 5},
+    {"move_amount", "Move amount", "How far the camera moves in all, as a part of the frame.", "Edit",
+     ParamKind::kDouble, true, 0.25, 0.0, 2.0, 0.0, 1.0, "", nullptr, 0},
+    {"first_frame", "Move from frame", "Frame at which the move begins. From 0 to 0 means the whole shot.", "Edit",
+     ParamKind::kInteger, true, 0.0, -10000000.0, 10000000.0, -1000.0, 1000.0, "", nullptr, 0},
+    {"last_frame", "Move to frame", "Frame at which the move ends.", "Edit",
+     ParamKind::kInteger, true, 0.0, -10000000.0, 10000000.0, -1000.0, 1000.0, "", nullptr, 0},
+    {"use_source", "Use the source", "Starts from the Source, where there is one; off makes the picture from the text alone.", "Edit",
+     ParamKind::kBoolean, true, 1.0, 0.0, 0.0, 0.0, 0.0, "", nullptr, 0},
+    {"strength", "Strength", "With a Source: how far the picture may go from it.", "Edit",
+     ParamKind::kDouble, true, 0.8, 0.0, 1.0, 0.0, 1.0, "", nullptr, 0},
+    {"negative_prompt", "Negative prompt", "What should not appear.", "Edit",
+     ParamKind::kString, true, 0.0, 0.0, 0.0, 0.0, 0.0, "", nullptr, 0},
+    {"guidance_scale", "Guidance scale", "How closely the model follows the prompt. 1 is no guidance.", "Edit",
+     ParamKind::kDouble, true, 2.0, 0.0, 30.0, 1.0, 12.0, "", nullptr, 0},
+    {"num_inference_steps", "Inference steps", "Denoising steps. More is slower and finer. Draft quality uses half of them.", "Edit",
+     ParamKind::kInteger, true, 16.0, 1.0, 200.0, 4.0, 50.0, "", nullptr, 0},
+    {"seed", "Seed", "Another seed gives another result; the same seed gives the same pixels.", "Edit",
+     ParamKind::kInteger, true, 0.0, 0.0, 2147483647.0, 0.0, 1000.0, "", nullptr, 0},
+    {"colour_space", "Colour space", "The colour space of the frames that the host hands over. Auto: linear Rec.709 for Nuke, Natron and EXR files, Rec.709 for Resolve and movies, else sRGB.", "Pixels",
+     ParamKind::kChoice, true, 0.0, 0.0, 0.0, 0.0, 0.0, "", kOptions_generate_colour_space, 10},
+    {"detail", "Detail", "With a Source: how much of its own fine detail and highlight range is kept. 0 shows the model's own pixels.", "Pixels",
+     ParamKind::kDouble, true, 0.0, 0.0, 1.0, 0.0, 1.0, "", nullptr, 0},
+    {"mix", "Mix", "Blends the edit over the source. Costs no new edit.", "Pixels",
+     ParamKind::kDouble, false, 1.0, 0.0, 1.0, 0.0, 1.0, "", nullptr, 0},
+    {"model", "Model", "The model by its name in `latensify doctor`; auto picks the best installed one.", "Model",
+     ParamKind::kString, true, 0.0, 0.0, 0.0, 0.0, 0.0, "auto", nullptr, 0},
+    {"quality", "Quality", "Draft is quick, for scrubbing: fewer steps and a smaller model image.", "Model",
+     ParamKind::kChoice, true, 1.0, 0.0, 0.0, 0.0, 0.0, "", kOptions_generate_quality, 2},
+    {"precision", "Precision", "Number format of the model. Auto: bfloat16 on a GPU, 32-bit float on a CPU.", "Model",
+     ParamKind::kChoice, true, 0.0, 0.0, 0.0, 0.0, 0.0, "", kOptions_generate_precision, 4},
+    {"window", "Window", "Frames that are edited together. Hosts that give one frame at a time use 1.", "Frames",
+     ParamKind::kInteger, true, 16.0, 1.0, 256.0, 1.0, 64.0, "", nullptr, 0},
+    {"overlap", "Overlap", "Frames shared by neighbouring windows and blended; at most half the window.", "Frames",
+     ParamKind::kInteger, true, 4.0, 0.0, 128.0, 0.0, 32.0, "", nullptr, 0},
+    {"frame_offset", "Frame offset", "Added to the host's frame number; windows are anchored to the sum.", "Frames",
+     ParamKind::kInteger, false, 0.0, -10000000.0, 10000000.0, -1000.0, 1000.0, "", nullptr, 0},
+    {"server", "Server", "auto starts a server on this machine when none runs; or an address such as tcp://127.0.0.1:5577.", "Server",
+     ParamKind::kString, false, 0.0, 0.0, 0.0, 0.0, 0.0, "auto", nullptr, 0},
+    {"timeout_s", "Time limit", "Seconds that one frame may take before it fails.", "Server",
+     ParamKind::kDouble, false, 600.0, 1.0, 86400.0, 10.0, 3600.0, "", nullptr, 0},
+};
+
+const ChoiceOption kOptions_extend_preset[] = {
+    {"prompt", "Use the prompt"},
+    {"surroundings", "Like its surroundings"},
+    {"sky", "Sky"},
+    {"water", "Water"},
+    {"grass", "Grass"},
+    {"road", "Road"},
+    {"wall", "Wall"},
+};
+
+const ChoiceOption kOptions_extend_aspect[] = {
+    {"none", "As the margins say"},
+    {"2.39:1", "2.39:1"},
+    {"1.85:1", "1.85:1"},
+    {"16:9", "16:9"},
+    {"4:3", "4:3"},
+    {"1:1", "1:1"},
+    {"4:5", "4:5"},
+    {"9:16", "9:16"},
+};
+
+const ChoiceOption kOptions_extend_motion[] = {
+    {"static", "Locked-off camera"},
+    {"homography", "Camera moves"},
+    {"flow", "Camera and background move"},
+};
+
+const ChoiceOption kOptions_extend_fill[] = {
+    {"diffusion", "Diffusion model"},
+    {"classical", "Classical inpainting"},
+};
+
+const ChoiceOption kOptions_extend_colour_space[] = {
+    {"auto", "Auto"},
+    {"srgb", "sRGB"},
+    {"rec709", "Rec.709"},
+    {"linear_rec709", "Linear Rec.709"},
+    {"acescg", "ACEScg"},
+    {"acescct", "ACEScct"},
+    {"davinci_intermediate", "DaVinci Wide Gamut Intermediate"},
+    {"logc4", "ARRI LogC4"},
+    {"slog3", "Sony S-Log3"},
+    {"log3g10", "RED Log3G10"},
+};
+
+const ChoiceOption kOptions_extend_quality[] = {
+    {"draft", "Draft"},
+    {"final", "Final"},
+};
+
+const ChoiceOption kOptions_extend_precision[] = {
+    {"auto", "Auto"},
+    {"float32", "32-bit float"},
+    {"bfloat16", "bfloat16"},
+    {"float16", "16-bit float"},
+};
+
+const ParamInfo kParams_extend[] = {
+    {"preset", "Background", "What to paint where no frame shows what lies beyond the edge.", "Edit",
+     ParamKind::kChoice, true, 1.0, 0.0, 0.0, 0.0, 0.0, "", kOptions_extend_preset, 7},
+    {"prompt", "Prompt", "What lies beyond the edge. Added to the background when one is chosen.", "Edit",
+     ParamKind::kString, true, 0.0, 0.0, 0.0, 0.0, 0.0, "", nullptr, 0},
+    {"aspect", "Aspect", "Widens or heightens the frame, alike on both sides, until it has this shape. The margins below are added before.", "Edit",
+     ParamKind::kChoice, true, 0.0, 0.0, 0.0, 0.0, 0.0, "", kOptions_extend_aspect, 8},
+    {"left", "Extend left", "Pixels to paint beyond the left edge, at full resolution.", "Edit",
+     ParamKind::kInteger, true, 0.0, 0.0, 8192.0, 0.0, 1000.0, "", nullptr, 0},
+    {"right", "Extend right", "Pixels to paint beyond the right edge, at full resolution.", "Edit",
+     ParamKind::kInteger, true, 0.0, 0.0, 8192.0, 0.0, 1000.0, "", nullptr, 0},
+    {"top", "Extend top", "Pixels to paint beyond the top edge, at full resolution.", "Edit",
+     ParamKind::kInteger, true, 0.0, 0.0, 8192.0, 0.0, 1000.0, "", nullptr, 0},
+    {"bottom", "Extend bottom", "Pixels to paint beyond the bottom edge, at full resolution.", "Edit",
+     ParamKind::kInteger, true, 0.0, 0.0, 8192.0, 0.0, 1000.0, "", nullptr, 0},
+    {"strength", "Strength", "How freely the model paints what no frame shows; 0 leaves the classical fill.", "Edit",
+     ParamKind::kDouble, true, 0.7, 0.0, 1.0, 0.0, 1.0, "", nullptr, 0},
+    {"propagate", "Use other frames", "Brings in what other frames of the window show beyond the edge.", "Edit",
+     ParamKind::kBoolean, true, 1.0, 0.0, 0.0, 0.0, 0.0, "", nullptr, 0},
+    {"motion", "Background motion", "How the background moves between frames.", "Edit",
+     ParamKind::kChoice, true, 1.0, 0.0, 0.0, 0.0, 0.0, "", kOptions_extend_motion, 3},
+    {"fill", "Unseen pixels", "What fills the pixels that no frame shows.", "Edit",
+     ParamKind::kChoice, true, 0.0, 0.0, 0.0, 0.0, 0.0, "", kOptions_extend_fill, 2},
+    {"negative_prompt", "Negative prompt", "What should not appear.", "Edit",
+     ParamKind::kString, true, 0.0, 0.0, 0.0, 0.0, 0.0, "", nullptr, 0},
+    {"guidance_scale", "Guidance scale", "How closely the model follows the prompt. 1 is no guidance.", "Edit",
+     ParamKind::kDouble, true, 2.0, 0.0, 30.0, 1.0, 12.0, "", nullptr, 0},
+    {"num_inference_steps", "Inference steps", "Denoising steps. More is slower and finer. Draft quality uses half of them.", "Edit",
+     ParamKind::kInteger, true, 16.0, 1.0, 200.0, 4.0, 50.0, "", nullptr, 0},
+    {"seed", "Seed", "Another seed gives another result; the same seed gives the same pixels.", "Edit",
+     ParamKind::kInteger, true, 0.0, 0.0, 2147483647.0, 0.0, 1000.0, "", nullptr, 0},
+    {"mask_grow", "Overlap", "Paints over so many pixels of the source's own edge too, as to be rid of a dark border.", "Matte",
+     ParamKind::kDouble, true, 0.0, 0.0, 500.0, 0.0, 50.0, "", nullptr, 0},
+    {"mask_feather", "Blend", "Blends what is painted into the source over so many pixels more. With this and Overlap at 0 the source keeps every bit.", "Matte",
+     ParamKind::kDouble, true, 0.0, 0.0, 500.0, 0.0, 50.0, "", nullptr, 0},
+    {"colour_space", "Colour space", "The colour space of the frames that the host hands over. Auto: linear Rec.709 for Nuke, Natron and EXR files, Rec.709 for Resolve and movies, else sRGB.", "Pixels",
+     ParamKind::kChoice, true, 0.0, 0.0, 0.0, 0.0, 0.0, "", kOptions_extend_colour_space, 10},
+    {"detail", "Detail", "How much of the plate's own fine detail and highlight range is kept under the edit. 0 shows the model's own pixels.", "Pixels",
+     ParamKind::kDouble, true, 0.8, 0.0, 1.0, 0.0, 1.0, "", nullptr, 0},
+    {"grain", "Grain", "How much of the plate's grain is put on what is painted; 1 matches the plate.", "Pixels",
+     ParamKind::kDouble, true, 1.0, 0.0, 1.0, 0.0, 1.0, "", nullptr, 0},
+    {"mix", "Mix", "Blends the edit over the source. Costs no new edit.", "Pixels",
+     ParamKind::kDouble, false, 1.0, 0.0, 1.0, 0.0, 1.0, "", nullptr, 0},
+    {"model", "Model", "The model by its name in `latensify doctor`; auto picks the best installed one.", "Model",
+     ParamKind::kString, true, 0.0, 0.0, 0.0, 0.0, 0.0, "auto", nullptr, 0},
+    {"quality", "Quality", "Draft is quick, for scrubbing: fewer steps and a smaller model image.", "Model",
+     ParamKind::kChoice, true, 1.0, 0.0, 0.0, 0.0, 0.0, "", kOptions_extend_quality, 2},
+    {"precision", "Precision", "Number format of the model. Auto: bfloat16 on a GPU, 32-bit float on a CPU.", "Model",
+     ParamKind::kChoice, true, 0.0, 0.0, 0.0, 0.0, 0.0, "", kOptions_extend_precision, 4},
+    {"window", "Window", "Frames that are edited together. Hosts that give one frame at a time use 1.", "Frames",
+     ParamKind::kInteger, true, 16.0, 1.0, 256.0, 1.0, 64.0, "", nullptr, 0},
+    {"overlap", "Overlap", "Frames shared by neighbouring windows and blended; at most half the window.", "Frames",
+     ParamKind::kInteger, true, 4.0, 0.0, 128.0, 0.0, 32.0, "", nullptr, 0},
+    {"frame_offset", "Frame offset", "Added to the host's frame number; windows are anchored to the sum.", "Frames",
+     ParamKind::kInteger, false, 0.0, -10000000.0, 10000000.0, -1000.0, 1000.0, "", nullptr, 0},
+    {"server", "Server", "auto starts a server on this machine when none runs; or an address such as tcp://127.0.0.1:5577.", "Server",
+     ParamKind::kString, false, 0.0, 0.0, 0.0, 0.0, 0.0, "auto", nullptr, 0},
+    {"timeout_s", "Time limit", "Seconds that one frame may take before it fails.", "Server",
+     ParamKind::kDouble, false, 600.0, 1.0, 86400.0, 10.0, 3600.0, "", nullptr, 0},
+};
+
 }  // namespace
 
 const char* const kVersion = "0.1.0";
@@ -473,22 +684,30 @@ const char* const kVersion = "0.1.0";
 const EffectInfo kEffects[] = {
     {"org.latensify.restyle", "restyle", "Latensify Restyle",
      "Changes the look of the shot by prompt: season, weather, time of day, grade, medium.",
-     true, false, false,
+     true, false, true, false, false, false,
      kParams_restyle, 27},
     {"org.latensify.remove", "remove", "Latensify Remove",
      "Takes what the matte covers out of the shot: shows what other frames see behind it, and invents only the rest.",
-     false, true, true,
+     false, true, true, false, false, true,
      kParams_remove, 33},
     {"org.latensify.instruct", "instruct", "Latensify Instruct",
      "Edits the shot by an instruction, such as \"make it night\" or \"turn the car red\"; no matte is needed.",
-     true, false, false,
+     true, false, true, false, false, false,
      kParams_instruct, 28},
     {"org.latensify.replace", "replace", "Latensify Replace",
      "Puts a new object where the matte is, or changes the one there, by prompt.",
-     true, true, false,
+     true, true, true, false, false, false,
      kParams_replace, 28},
+    {"org.latensify.generate", "generate", "Latensify Generate",
+     "Makes a shot from text: a picture, and a camera move over it. A Source, where there is one, guides it.",
+     true, false, false, true, false, false,
+     kParams_generate, 23},
+    {"org.latensify.extend", "extend", "Latensify Extend",
+     "Paints beyond the frame's edges, for another aspect or a larger set: what other frames show there comes first. The source itself keeps every bit.",
+     false, false, false, false, true, false,
+     kParams_extend, 29},
 };
 
-const std::size_t kEffectCount = 4;
+const std::size_t kEffectCount = 6;
 
 }  // namespace latensify

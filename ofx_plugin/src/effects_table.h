@@ -37,6 +37,9 @@ struct EffectInfo {
     const char* summary;
     bool needsPrompt;     // with no text, or at strength 0, nothing would change
     bool needsMask;
+    bool takesMask;       // has a Mask input
+    bool generator;       // works without a Source; then `use_source` travels as off
+    bool grows;           // the output is larger than the source, by `left`, `right`, `top` and `bottom`
     bool fits;            // a model can be fitted to its shot: the choice `fill` then has a value `fitted`
     const ParamInfo* params;
     std::size_t paramCount;

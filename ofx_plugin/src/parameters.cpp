@@ -49,19 +49,36 @@ const Value* find(const std::vector<Param>& params, const char* name) {
   return nullptr;
 }
 
-// The same rule as latensify_bridge.effects.changes_nothing; the first preset is 'Use the prompt'.
-bool changesNothing(const EffectInfo& effect, const std::vector<Param>& edit, double mix) {
-  if (mix == 0) return true;
-  if (!effect.needsPrompt) return false;
-  const Value* const strength = find(edit, "strength");
+// The first preset is 'Use the prompt'.
+bool saysNothing(const std::vector<Param>& edit) {
   const Value* const preset = find(edit, "preset");
   const Value* const prompt = find(edit, "prompt");
-  if (strength && std::get<double>(*strength) == 0) return true;
   const bool byPrompt = !preset || std::get<std::string>(*preset) == "prompt";
   return byPrompt && (!prompt || blank(std::get<std::string>(*prompt)));
 }
 
+bool hasMargins(const std::vector<Param>& edit) {
+  const Value* const aspect = find(edit, "aspect");
+  if (aspect && std::get<std::string>(*aspect) != "none") return true;
+  for (const char* const side : {"left", "right", "top", "bottom"}) {
+    const Value* const margin = find(edit, side);
+    if (margin && std::get<std::int64_t>(*margin) != 0) return true;
+  }
+  return false;
+}
+
 }  // namespace
+
+bool changesNothing(const EffectInfo& effect, const std::vector<Param>& edit, double mix) {
+  if (mix == 0) return true;
+  if (effect.grows) return !hasMargins(edit);
+  if (!effect.needsPrompt) return false;
+  const Value* const strength = find(edit, "strength");
+  const Value* const uses = find(edit, "use_source");
+  const bool kept = strength && std::get<double>(*strength) == 0;
+  if (kept && (!uses || std::get<bool>(*uses))) return true;
+  return saysNothing(edit);
+}
 
 std::string written(double value) {
   std::ostringstream text;
@@ -123,6 +140,7 @@ T Parameters::get(const char* name, OfxTime time) const {
 
 MaskSettings Parameters::maskAt(OfxTime time) const {
   MaskSettings mask;
+  if (!effect_.takesMask) return mask;
   mask.source = get<std::string>("mask_source", time);
   mask.channel = get<std::string>("mask_channel", time);
   mask.invert = get<bool>("mask_invert", time);

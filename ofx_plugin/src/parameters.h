@@ -13,7 +13,7 @@ namespace latensify::ofx {
 
 // Where the matte of a frame comes from. The box is in parts of the frame, from its left and top.
 struct MaskSettings {
-  std::string source;  // none, clip, source_alpha or box
+  std::string source = "none";  // none, clip, source_alpha or box
   std::string channel;
   bool invert = false;
   double x = 0, y = 0, width = 0, height = 0;
@@ -32,6 +32,9 @@ struct Snapshot {
   // The one frame that a host without temporal access hands over.
   void keepToOneFrame();
 };
+
+// Whether the output would be the source, whatever the mask. The same rule as latensify_bridge.effects.changes_nothing.
+bool changesNothing(const EffectInfo& effect, const std::vector<Param>& edit, double mix);
 
 class Parameters {
  public:

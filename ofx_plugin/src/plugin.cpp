@@ -118,7 +118,9 @@ OfxStatus dispatch(std::size_t nth, const char* action, const void* object, OfxP
   const EffectInfo& effect = kEffects[nth];
   auto* const handle = static_cast<OfxImageEffectHandle>(const_cast<void*>(object));
   if (is(kOfxActionDescribe)) return describe(host, effect, handle), kOfxStatOK;
-  if (is(kOfxImageEffectActionDescribeInContext)) return describeInContext(host, effect, handle), kOfxStatOK;
+  if (is(kOfxImageEffectActionDescribeInContext)) {
+    return describeInContext(host, effect, handle, host.set(in).text(kOfxImageEffectPropContext)), kOfxStatOK;
+  }
   if (is(kOfxActionCreateInstance)) return create(loaded, effect, handle);
   auto* const instance = static_cast<Instance*>(host.of(handle).pointer(kOfxPropInstanceData));
   if (is(kOfxActionDestroyInstance)) return destroy(host, handle, instance);

@@ -7,10 +7,11 @@ namespace {
 
 std::string rangeText(const Shot& shot) { return std::to_string(shot.first) + "-" + std::to_string(shot.last); }
 
-void editAhead(Instance& instance, Editor& editor, OfxTime time) {
-  const Snapshot snapshot = instance.parameters.at(time);
-  const Image source(instance.host, instance.source.handle, time, "Source");
-  require(source, "Source", time);
+void editAhead(Instance& instance, Editor& editor, OfxTime time, double aspect) {
+  const Snapshot snapshot = settledAt(instance, time, aspect);
+  const bool sourceless = isSourceless(instance);
+  const Image source(instance.host, sourceless ? nullptr : instance.source.handle, time, "Source");
+  if (!sourceless) require(source, "Source", time);
   const bool masked = hasMask(instance, snapshot.mask, source.channels == 4);
   if (!passesThrough(instance.effect, snapshot, masked)) editor.edit(time, snapshot, source, false);
 }
@@ -18,7 +19,7 @@ void editAhead(Instance& instance, Editor& editor, OfxTime time) {
 }  // namespace
 
 void requestRange(Instance& instance) {
-  if (!instance.host.temporal) {
+  if (!instance.host.temporal && !isSourceless(instance)) {
     instance.messages.answer(
         "This host gives a plugin one frame at a time, so it cannot process a range ahead; use `latensify render " +
         std::string(instance.effect.name) + "` instead.");
@@ -41,7 +42,7 @@ RangeEnd processRange(Instance& instance, const RenderArgs& args) {
       const int done = frame - shot.first;
       watch.span(done / count, (done + 1) / count);
       watch.check();
-      editAhead(instance, editor, timeOf(frame, args.time, snapshot.frameOffset));
+      editAhead(instance, editor, timeOf(frame, args.time, snapshot.frameOffset), args.aspect);
     }
   } catch (const Failure& failure) {
     if (failure.code() != "cancelled" || !(watch.aborted() || watch.cancelled())) throw;

@@ -7,6 +7,7 @@
 
 #include "edit.h"
 #include "fit_shot.h"
+#include "framing.h"
 #include "latensify/composite.hpp"
 #include "process_range.h"
 
@@ -25,8 +26,8 @@ RenderArgs readArgs(const PropertySet& in) {
           in.integer(kOfxImageEffectPropThumbnailRender, 0) != 0};
 }
 
-bool isThumbnail(const Instance& instance, const RenderArgs& args, const Image& source) {
-  return args.thumbnail || source.bounds.width() < kThumbnailWidth ||
+bool isThumbnail(const Instance& instance, const RenderArgs& args, const Image& picture) {
+  return args.thumbnail || picture.bounds.width() < kThumbnailWidth ||
          instance.source.properties.integer(kOfxImageClipPropThumbnail, 0) != 0;
 }
 
@@ -49,11 +50,37 @@ void mixed(const std::vector<float>& rgb, float mix, std::vector<float>& matte) 
   }
 }
 
-// Lays the edit over the output, which holds the source, within the window.
-void layOver(const Edited& edited, const Image& source, const Image& output, const Rect& window, float mix) {
+// The source as a plate of the canvas: beyond its bounds solid black.
+void readPlate(const Image& source, int y, int x1, int width, float* rgba) {
+  readRow(source, y, x1, width, rgba);
+  const bool inside = y >= source.bounds.y1 && y < source.bounds.y2;
+  for (int x = 0; x < width; ++x) {
+    if (!inside || x1 + x < source.bounds.x1 || x1 + x >= source.bounds.x2) rgba[4 * x + 3] = 1;
+  }
+}
+
+// Makes the window of the output the source, and solid black in the margins of the canvas.
+void layGround(const Image& source, const Image& output, const Rect& window, const Rect& canvas) {
+  copy(source, output, window);
+  const Rect target = common(common(window, output.bounds), canvas);
+  const Rect shared = common(target, source.bounds);
+  if (target.empty() || shared == target) return;
+  std::vector<float> row(4 * static_cast<std::size_t>(target.width()), 0.0F);
+  for (std::size_t alpha = 3; alpha < row.size(); alpha += 4) row[alpha] = 1;
+  for (int y = target.y1; y < target.y2; ++y) {
+    const bool beside = !shared.empty() && y >= shared.y1 && y < shared.y2;
+    const int left = beside ? shared.x1 : target.x2;
+    writeRow(output, y, target.x1, left - target.x1, row.data(), nullptr);
+    if (beside) writeRow(output, y, shared.x2, target.x2 - shared.x2, row.data(), nullptr);
+  }
+}
+
+// Lays the edit of a canvas over the output, which holds the source, within the window.
+void layOver(const Edited& edited, const Image& source, const Image& output, const Rect& window, const Rect& canvas,
+             float mix) {
   const Box& box = edited.box;
-  const int left = source.bounds.x1 + box.x0;
-  const int top = source.bounds.y2 - box.y0;  // of the box, y upwards
+  const int left = canvas.x1 + box.x0;
+  const int top = canvas.y2 - box.y0;  // of the box, y upwards
   const Rect target = common(common(window, output.bounds), {left, top - box.height, left + box.width, top});
   if (target.empty()) return;
   const auto width = static_cast<std::size_t>(target.width());
@@ -67,7 +94,7 @@ void layOver(const Edited& edited, const Image& source, const Image& output, con
     floatsAt(edited, 3 * start, rgb);
     floatsAt(edited, 3 * area + start, matte);
     mixed(rgb, mix, matte);
-    readRow(source, y, target.x1, target.width(), plate.data());
+    readPlate(source, y, target.x1, target.width(), plate.data());
     compositeRow(plate.data(), 4, rgb.data(), matte.data(), target.width(), 1, source.premultiplied);
     writeRow(output, y, target.x1, target.width(), plate.data(), matte.data());
   }
@@ -85,8 +112,9 @@ void renderEdit(Instance& instance, const RenderArgs& args, const Snapshot& snap
   auto session = instance.loaded->bridge().session(snapshot.server, wait);
   Editor editor(instance, *session, watch, args.scale, args.aspect);
   const Edited edited = editor.edit(args.time, snapshot, source, true);
-  copy(source, output, args.window);
-  layOver(edited, source, output, args.window, static_cast<float>(snapshot.mix));
+  const Rect canvas = editor.canvasOf(snapshot);
+  layGround(source, output, args.window, canvas);
+  layOver(edited, source, output, args.window, canvas, static_cast<float>(snapshot.mix));
   const int frame = static_cast<int>(std::lround(args.time)) + snapshot.frameOffset;
   instance.messages.succeed(outcome(frame, edited));
 }
@@ -138,19 +166,25 @@ void tellPassing(Instance& instance, const std::string& reason) {
 
 OfxStatus render(Instance& instance, const PropertySet& inArgs) {
   const RenderArgs args = readArgs(inArgs);
-  const Image source(instance.host, instance.source.handle, args.time, "Source");
-  require(source, "Source", args.time);
+  const bool sourceless = isSourceless(instance);
+  const Image source(instance.host, sourceless ? nullptr : instance.source.handle, args.time, "Source");
+  if (!sourceless) require(source, "Source", args.time);
   const Image output(instance.host, instance.output.handle, args.time, "Output");
   require(output, "Output", args.time);
-  if (isThumbnail(instance, args, source) || source.channels == 1 || output.channels == 1) {
-    copy(source, output, args.window);
+  const Rect frame = sourceless ? output.bounds : source.bounds;
+  if (isThumbnail(instance, args, sourceless ? output : source) || source.channels == 1 || output.channels == 1) {
+    layGround(source, output, args.window, frame);
     return kOfxStatOK;
   }
-  const Snapshot snapshot = instance.parameters.at(args.time);
+  const Snapshot snapshot = settledAt(instance, args.time, args.aspect);
   const bool masked = hasMask(instance, snapshot.mask, source.channels == 4);
   const auto reason = passesThrough(instance.effect, snapshot, masked);
   if (!reason) return watched(instance, args, snapshot, source, output);
-  copy(source, output, args.window);
+  if (sourceless && snapshot.mix != 0) {
+    throw Failure("bad_parameter", std::string(instance.effect.label) +
+                                       " has no Source and no prompt: choose a preset, or type a prompt.");
+  }
+  layGround(source, output, args.window, grown(frame, marginsOf(instance.effect, snapshot, args.scale)));
   tellPassing(instance, *reason);
   return kOfxStatOK;
 }

@@ -4,6 +4,8 @@
 #include <optional>
 #include <string>
 
+#include "framing.h"
+
 namespace latensify::ofx {
 namespace {
 
@@ -15,6 +17,16 @@ int numberOf(OfxTime time) {
     throw Failure("bad_input", "The host asked for time " + written(time) + ", which is no frame of a shot.");
   }
   return static_cast<int>(std::lround(time));
+}
+
+// The frames of an effect without a Source: those of its output, else as many as it lasts.
+std::optional<FrameRange> rangeOf(const Clip& clip);
+
+std::optional<FrameRange> sourcelessRange(const Instance& instance) {
+  if (const auto range = rangeOf(instance.output)) return range;
+  const double lasts = instance.host.of(instance.handle).number(kOfxImageEffectInstancePropEffectDuration, 0);
+  if (!(lasts >= 1 && lasts <= kLongestShot)) return std::nullopt;
+  return FrameRange{0, numberOf(lasts) - 1};
 }
 
 std::optional<FrameRange> rangeOf(const Clip& source) {
@@ -31,12 +43,14 @@ std::optional<FrameRange> rangeOf(const Clip& source) {
 Shot shotAt(const Instance& instance, OfxTime time, Snapshot& snapshot) {
   const int number = numberOf(time);
   const int offset = snapshot.frameOffset;
-  const auto range = instance.host.temporal ? rangeOf(instance.source) : std::nullopt;
+  const bool sourceless = isSourceless(instance);
+  const bool temporal = instance.host.temporal || sourceless;
+  const auto range = sourceless ? sourcelessRange(instance) : temporal ? rangeOf(instance.source) : std::nullopt;
   if (range && number >= range->first && number <= range->last) {
     return {number + offset, range->first + offset, range->last + offset, snapshot.window, snapshot.overlap, false};
   }
   snapshot.keepToOneFrame();
-  return {number + offset, number + offset, number + offset, 1, 0, !instance.host.temporal};
+  return {number + offset, number + offset, number + offset, 1, 0, !temporal};
 }
 
 OfxTime timeOf(int frame, OfxTime time, int frameOffset) {

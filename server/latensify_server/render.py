@@ -19,8 +19,10 @@ from latensify_bridge.client import Session
 from latensify_bridge.effects import AnyEdit, Panel, changes_nothing
 from latensify_bridge.errors import Cancelled, FrameMissing
 from latensify_bridge.frames import Depth, Edited
-from latensify_bridge.protocol import Progress, Result
+from latensify_bridge.framing import margins_of
+from latensify_bridge.protocol import Progress, Result, Source
 from latensify_server.engine import REVISION
+from latensify_server.media.grow import grown
 from latensify_server.media.image import Image
 from latensify_server.media.output import Output
 from latensify_server.media.pixels import lay
@@ -42,7 +44,8 @@ class Reporter(Protocol):
 @dataclass(frozen=True)
 class Job:
     """What to render. `fresh` not empty: results of earlier runs are not used. `prime`: results also serve hosts
-    that can give only one frame. `model_hash` is the model's where it is known beforehand, for `resume`.
+    that can give only one frame. `model_hash` is the model's where it is known beforehand, for `resume`; `fit_of` gives
+    the hash of the fit that has seen a frame, for edits that ask for one.
     """
 
     effect: str
@@ -54,12 +57,14 @@ class Job:
     prime: bool = False
     depth: str | None = None
     model_hash: str = ""
+    fit_of: Callable[[Source], str] | None = None
 
 
 def frame_key(job: Job, shot: Shot, frame: int) -> str:
     """Names all that decides a rendered frame: effect, parameters, the frames of its windows, its own stored pixels."""
     sources = [each.source for each in shot.sources(frame, job.edit)]
     own = [job.panel.mix, job.depth, frame, shot.named(frame).stored]
+    own += [job.fit_of(source) for source in sources] if job.fit_of else []
     deciding = [__version__, REVISION, job.effect, job.edit, job.model_hash, own, sources]
     return xxhash.xxh3_128(msgspec.msgpack.encode(deciding)).hexdigest()
 
@@ -109,7 +114,7 @@ class Renderer:
                 summary.skipped.append(frame)
                 self._report.done(frame, "finished before", 0.0)
                 continue
-            image, result = (self._shot.load(frame).image, None) if same else self._edited(frame)
+            image, result = (self._base(frame), None) if same else self._edited(frame)
             output.write(frame, image, _metadata(job, key, result))
             how = _count(summary, frame, result)
             self._report.done(frame, how, time.monotonic() - started)
@@ -138,11 +143,15 @@ class Renderer:
             edited, result = self._ask(self._session, frame)
         if result.note:
             self._note(result.note)
-        return lay(self._shot.load(frame).image, edited, self._job.panel.mix), result
+        return lay(self._base(frame), edited, self._job.panel.mix), result
+
+    def _base(self, frame: int) -> Image:
+        """What an edit is laid over: the frame as stored, with its margins where the effect has some."""
+        return grown(self._shot.load(frame).image, margins_of(self._job.edit))
 
     def _ask(self, session: Session, frame: int) -> tuple[Edited, Result]:
         job, shot = self._job, self._shot
-        named = shot.sources(frame, job.edit)
+        named, margins = shot.sources(frame, job.edit), margins_of(job.edit)
         for number in shot.window(frame, job.edit):
             self._go_on()
             self._send(session, number)
@@ -153,7 +162,7 @@ class Renderer:
             shot.first + job.panel.frame_offset,
             shot.last + job.panel.frame_offset,
             [each.source for each in named],
-            named[0].size,
+            (named[0].size[0] + margins.across, named[0].size[1] + margins.down),
             depth=Depth.HALF,
             pixel_aspect=shot.load(frame).image.pixel_aspect,
             interactive=False,

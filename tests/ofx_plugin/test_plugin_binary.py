@@ -143,13 +143,15 @@ def test_an_effect_that_fits_has_the_button_and_the_choice_that_it_makes(bundle:
 def test_effect_says_what_it_takes(bundle: Path, effect: str) -> None:
     with OfxHost(bundle) as host:
         found = host.describe(IDS[effect], "general")
-    assert found.contexts == ("filter", "general")
+    generator = EFFECTS[effect].generator
+    assert found.contexts == ("filter", "general", *(["generator"] if generator else []))
     assert found.depths == ("float", "half", "short", "byte")
     assert found.thread_safety == "fully-safe" and found.temporal
     assert not (found.tiles or found.multiple_depths or found.host_frame_threading)
-    assert list(found.clips) == ["Source", "Mask", "Output"]
+    assert list(found.clips) == [*EFFECTS[effect].clips, "Output"]
     assert all(set(clip.components) == {"RGBA", "RGB", "Alpha"} for clip in found.clips.values())
-    assert [clip.optional for clip in found.clips.values()] == [False, True, False]
+    optional = {"Source": generator, "Mask": True, "Output": False}
+    assert {name: clip.optional for name, clip in found.clips.items()} == {name: optional[name] for name in found.clips}
 
 
 # -- loading, with no server anywhere

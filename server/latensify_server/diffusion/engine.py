@@ -16,7 +16,9 @@ from latensify_bridge.errors import BadInput, ModelMissing, OutOfMemory
 from latensify_bridge.frames import Edited
 from latensify_server import models
 from latensify_server.choice import choose
+from latensify_server.diffusion.extend import extend
 from latensify_server.diffusion.fitting import fit_shot
+from latensify_server.diffusion.generate import generate
 from latensify_server.diffusion.instruct import instruct
 from latensify_server.diffusion.model import Model, embed, load
 from latensify_server.diffusion.remove import remove
@@ -26,7 +28,14 @@ from latensify_server.engine import ProgressCall, ShotFit, WindowEdit
 
 Effect = Callable[[Model, WindowEdit, ProgressCall], list[Edited]]
 
-EFFECTS: dict[str, Effect] = {"restyle": restyle, "remove": remove, "instruct": instruct, "replace": replace}
+EFFECTS: dict[str, Effect] = {
+    "restyle": restyle,
+    "remove": remove,
+    "instruct": instruct,
+    "replace": replace,
+    "generate": generate,
+    "extend": extend,
+}
 
 DTYPES = {
     Precision.FLOAT32: torch.float32,

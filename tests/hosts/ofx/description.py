@@ -155,7 +155,7 @@ def faults(effect: Description) -> Iterator[str]:
         yield "the render thread safety is no value of the standard"
     if effect.context not in effect.contexts:
         yield f"described in {effect.context}, which is not among its contexts"
-    for name in ("Output",) if effect.context == "general" else ("Source", "Output"):
+    for name in ("Output",) if effect.context in ("general", "generator") else ("Source", "Output"):
         if name not in effect.clips:
             yield f"no clip {name}"
     yield from (f"clip {clip.name} has no components" for clip in effect.clips.values() if not clip.components)

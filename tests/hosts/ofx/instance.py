@@ -70,11 +70,16 @@ class Instance:
     def inputs(self) -> list[str]:
         return [name for name in self.clips if name != "Output"]
 
+    def _picture(self) -> Clip:
+        """The clip that says how large and how long the project is: Source, or where there is none Output."""
+        source = self.clips.get("Source")
+        return source.stated if source is not None and source.stated.connected else self.clips["Output"].stated
+
     def time_bounds(self) -> tuple[float, float]:
-        return self.clips["Source"].stated.range() if "Source" in self.clips else (0.0, 0.0)
+        return self._picture().range()
 
     def default_region(self, time: float) -> Rect:
-        return self.clips["Source"].stated.region(time) if "Source" in self.clips else (0.0, 0.0, 0.0, 0.0)
+        return self._picture().region(time)
 
     def output_region(self, time: float) -> Rect:
         call = self.runtime.current(self)

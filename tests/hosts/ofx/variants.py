@@ -10,7 +10,11 @@ EVERY = frozenset({"*"})
 DEPTHS = {"byte": K.kOfxBitDepthByte, "short": K.kOfxBitDepthShort, "half": K.kOfxBitDepthHalf,
           "float": K.kOfxBitDepthFloat}  # fmt: skip
 COMPONENTS = {"RGBA": K.kOfxImageComponentRGBA, "RGB": K.kOfxImageComponentRGB, "Alpha": K.kOfxImageComponentAlpha}
-CONTEXTS = {"filter": K.kOfxImageEffectContextFilter, "general": K.kOfxImageEffectContextGeneral}
+CONTEXTS = {
+    "filter": K.kOfxImageEffectContextFilter,
+    "general": K.kOfxImageEffectContextGeneral,
+    "generator": K.kOfxImageEffectContextGenerator,
+}
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,7 @@ class HostVariant:
     label: str = "Test host"
     version: tuple[int, ...] = (1, 0, 0)
     api: tuple[int, int] | None = (1, 4)
-    contexts: tuple[str, ...] = ("filter", "general")
+    contexts: tuple[str, ...] = ("filter", "general", "generator")
     depths: tuple[str, ...] = ("float", "half", "short", "byte")
     components: tuple[str, ...] = ("RGBA", "RGB", "Alpha")
     background: bool = False
@@ -125,7 +129,7 @@ NATRON = HostVariant(
     name="fr.inria.Natron",
     label="Natron",
     version=(2, 6, 0),
-    contexts=("general",),
+    contexts=("general", "generator"),
     depths=("float", "short", "byte"),
     overlays=True,
     message_varargs=False,

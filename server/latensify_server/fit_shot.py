@@ -34,7 +34,7 @@ def fit_shot(
     step: Step,
     cancelled: Callable[[], bool],
 ) -> Fitted:
-    """Fits a model to the frames `numbers` of a shot, which `sources` name; they are sent only where they are lacking."""
+    """Fits a model to the frames `numbers` of a shot, which `sources` name; sends those that the server lacks."""
 
     def told(progress: Progress) -> None:
         step(progress.fraction, progress.stage, progress.ahead)

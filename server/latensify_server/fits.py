@@ -113,11 +113,13 @@ class Fits:
     def find(self, settings: FitSettings, sources: Sequence[Source]) -> Record | None:
         """The fit to use for these frames: it has seen them all, in this colour space and at this scale.
 
-        Of several, one made with just these settings, else the newest.
+        Of several, the longest of those made with just these settings, else the newest of all: so who fits to a whole
+        shot gets that fit, whatever else lies there.
         """
         wanted = frozenset(frames_of(sources))
         able = [record for record in self.all() if _fits(record.settings, settings) and wanted <= self._seen(record)]
-        return next((record for record in able if record.settings == settings), able[0] if able else None)
+        same = [record for record in able if record.settings == settings]
+        return max(same, key=lambda record: len(record.frames)) if same else able[0] if able else None
 
     def used(self, key: str) -> None:
         """Marks a fit as used just now."""

@@ -113,7 +113,7 @@ class Queue:
         return [
             Waiting(
                 id=job.request.id,
-                effect=job.request.effect,
+                effect=job.request.effect + (" (fit)" if isinstance(job.request, Fit) else ""),
                 frame=job.frame,
                 interactive=job.interactive,
                 running=job.running,

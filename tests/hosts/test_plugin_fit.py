@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from latensify_bridge.protocol import MOST_FITTED
 from latensify_server.fits import Fits, Record
 from latensify_server.plan import NOT_FITTED
 
@@ -219,7 +220,7 @@ def test_a_clip_that_is_too_long_is_told(bundle: Path, running: Server) -> None:
         instance = pressed(remove(host, running.endpoint, mask_of(soft_matte()), source, seed=59_000))
         result = instance.render(1)
         assert result.status == K.kOfxStatFailed
-        assert "at most 1024 frames, and this clip has 5001; trim it" in result.messages[0].text
+        assert f"at most {MOST_FITTED} frames, and this clip has 5001; trim it" in result.messages[0].text
         host.check()
 
 

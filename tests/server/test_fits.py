@@ -99,9 +99,13 @@ def test_of_several_fits_the_one_of_these_settings_serves_else_the_newest(tmp_pa
         return record.key
 
     assert (found(SETTINGS), found(grown), found(wide)) == (first, second, second)
-    third = made(fits, SETTINGS, range(1, 4))
-    assert found(SETTINGS) == third, "the newer of two with these settings"
-    assert [record.key for record in fits.all()] == [third, second, first]
+    short = made(fits, SETTINGS, range(1, 4))
+    assert found(SETTINGS) == first, "a fit to a part of the shot does not take the place of one to the whole"
+    long = made(fits, SETTINGS, range(8))
+    assert found(SETTINGS) == long
+    other = made(fits, SETTINGS, range(8, 0, -1))
+    assert found(SETTINGS) == other, "the newer of two as long"
+    assert [record.key for record in fits.all()] == [other, long, short, second, first]
 
 
 def test_the_hash_is_of_the_model_and_not_of_its_name(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ COMMANDS = {
     "effects": "Lists the effects and their parameters.",
     "doctor": "Says what is installed, what is missing and how to get it.",
     "plugin": "Installs the OpenFX plugin for the hosts on this machine.",
-    "train": "Trains the small model that ships with Latensify.",
+    "train": "Trains the model that ships with Latensify, or fits one to a shot.",
 }
 EXTRAS = {"av", "cv2", "diffusers", "OpenImageIO", "PyOpenColorIO", "safetensors", "skimage", "torch", "transformers"}
 UNEXPECTED = 1

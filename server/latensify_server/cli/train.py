@@ -6,10 +6,12 @@ from pathlib import Path
 
 import click
 
+from latensify_server.cli.train_shot import shot
 
-@click.group()
+
+@click.group(commands=[shot])
 def train() -> None:
-    """Trains the small model that ships with Latensify, from nothing, on this machine."""
+    """Trains models on this machine: the small one that ships with Latensify, and one fitted to a shot."""
 
 
 @train.command()

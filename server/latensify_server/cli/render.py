@@ -7,7 +7,7 @@ import dataclasses
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,68 +16,28 @@ import msgspec
 import xxhash
 
 from latensify_bridge import __version__
-from latensify_bridge.client import Session, connect
-from latensify_bridge.effects import (
-    EFFECTS,
-    AnyEdit,
-    ColourSpace,
-    Fill,
-    MaskSource,
-    Panel,
-    changes_nothing,
-    effect_named,
-    wants_fit,
-)
-from latensify_bridge.errors import BadParameter, BadRequest, Cancelled
-from latensify_bridge.framing import extended, generated
-from latensify_bridge.protocol import Fitted, Source
+from latensify_bridge.client import Session
+from latensify_bridge.effects import EFFECTS, changes_nothing, effect_named, wants_fit
+from latensify_bridge.errors import BadRequest
 from latensify_server.cli.exit_codes import EPILOG
-from latensify_server.cli.options import EffectCommand, checked, from_file
-from latensify_server.cli.progress import fitting, reporting
+from latensify_server.cli.fitting import asking_for_the_fit, fit_finder, fit_on_disk
+from latensify_server.cli.opening import Request, opened
+from latensify_server.cli.options import EffectCommand, from_file
+from latensify_server.cli.progress import reporting
+from latensify_server.cli.sessions import session_with
 from latensify_server.cli.stopping import stoppable
 from latensify_server.engine import REVISION
 from latensify_server.engines import ENGINES
-from latensify_server.fit_shot import fit_shot, sources_of
-from latensify_server.fits import Fits, fit_key, fits_folder, frames_of, settings_of
-from latensify_server.media import framelist
-from latensify_server.media.blank import SIZE, Blank, blank
-from latensify_server.media.clip import Clip, open_clip
-from latensify_server.media.colour import colour_space_of
-from latensify_server.media.matte import Mattes
+from latensify_server.media.blank import SIZE, Blank
+from latensify_server.media.clip import Clip
 from latensify_server.media.movie_write import Sound
 from latensify_server.media.names import is_movie, pattern
 from latensify_server.media.output import Output, check_movie, movie, movie_finished, pictures
-from latensify_server.media.pixels import canvas
 from latensify_server.media.shot import Shot
 from latensify_server.media.write import DEPTHS
 from latensify_server.render import Job, Renderer, Summary
 
 DEFAULT_FPS = 24.0
-SHOT = "1-24"
-"""The frames of a generated shot where nobody says."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Request:
-    """What the options other than parameters say."""
-
-    source: str | None
-    mask: str | None
-    out: str
-    size: str | None = None
-    shot: str | None = None
-    frames: str | None = None
-    start: int | None = None
-    params: Path | None = None
-    resume: bool = False
-    fit: bool = False
-    no_cache: bool = False
-    prime: bool = False
-    depth: str | None = None
-    fps: float | None = None
-    server: str | None = None
-    engine: str = "diffusion"
-    as_json: bool = False
 
 
 def _own(effect: str) -> list[click.Option]:
@@ -144,134 +104,21 @@ def render() -> None:
     """
 
 
-@dataclasses.dataclass(frozen=True)
-class Opened:
-    """A shot on disk with what is to be done to it, checked."""
-
-    edit: AnyEdit
-    panel: Panel
-    shot: Shot
-    mask: Clip | None
-    frames: list[int]
-
-
 def _run(effect: str, request: Request, given: dict[str, Any]) -> None:
     values = {**from_file(request.params), **given}
     found = opened(effect, request, values)
     edit, panel, shot = found.edit, found.panel, found.shot
     if request.fit:
-        edit = _asking_for_the_fit(edit, "fill" in values)
+        edit = asking_for_the_fit(edit, "fill" in values)
     fresh = secrets.token_hex(8) if request.no_cache else ""
     frames = sorted(found.frames) if is_movie(request.out) else found.frames
     same = changes_nothing(edit, panel)
     model_hash = "" if request.server or same else ENGINES[request.engine].choose(effect, edit.model).hash
-    fit_of = None if request.server or not wants_fit(edit) else _fit_finder(effect, edit)
+    fit_of = None if request.server or not wants_fit(edit) else fit_finder(effect, edit)
     job = Job(effect, edit, panel, frames, request.resume, fresh, request.prime, request.depth, model_hash, fit_of)
     summary = _render(job, shot, found.mask, request)
     if request.as_json:
         click.echo(json.dumps(dataclasses.asdict(summary)))
-
-
-def opened(effect: str, request: Request, values: dict[str, Any]) -> Opened:
-    """What a command line names. Raises BadRequest, BadParameter, BadInput."""
-    _no_empty_words(request)
-    edit, panel = checked(effect, values)
-    panel = _with_mask_source(effect, request, panel, "mask_source" in values)
-    plate = _plate(request)
-    mask = _open_mask(request.mask, plate)
-    mattes = Mattes(panel, mask, panel.mask_channel if "mask_channel" in values else None)
-    panel = msgspec.structs.replace(panel, mask_channel=mattes.channel_used) if mask else panel
-    shot = Shot(plate, mattes, panel.frame_offset)
-    frames = framelist.parse(request.frames) if request.frames else list(plate.numbers)
-    shot.check(frames)
-    edit = _settled(edit, shot, panel, request.out, frames[0])
-    if isinstance(plate, Blank) and not edit.text():
-        raise BadParameter(f"{effect.title()} needs to know what to show: give --prompt or --preset.")
-    return Opened(edit, panel, shot, mask, frames)
-
-
-def _asking_for_the_fit(edit: AnyEdit, chosen: bool) -> AnyEdit:
-    """The edit with its fill fitted. Raises BadRequest where another was chosen."""
-    if chosen and not wants_fit(edit):
-        raise BadRequest("--fit fits a model, and --fill chooses something else; leave one out.")
-    return msgspec.structs.replace(edit, fill=Fill.FITTED)
-
-
-def _fit_finder(effect: str, edit: AnyEdit) -> Callable[[Source], str]:
-    """The hash of the fit on this machine that has seen a frame; empty where there is none."""
-    fits, settings = Fits(fits_folder()), settings_of(effect, edit, 1.0)
-
-    def find(source: Source) -> str:
-        record = fits.find(settings, [source])
-        return record.hash if record else ""
-
-    return find
-
-
-def fit_on_disk(
-    effect: str, edit: AnyEdit, shot: Shot, server: str | None, engine: str, numbers: Sequence[int] | None = None
-) -> Fitted:
-    """Fits a model to a shot, or to some of its frames, with progress; asks no server when it is there already."""
-    numbers = list(numbers or shot.plate.numbers)
-    with stoppable() as cancelled, fitting() as step:
-        sources = sources_of(shot, numbers, step, cancelled)
-        key = fit_key(settings_of(effect, edit, 1.0), frames_of(sources))
-        if server is None and Fits(fits_folder()).get(key):
-            return Fitted(id="here", fit=key, cached=True)
-        with session_with(server, engine, cancelled) as session:
-            try:
-                return fit_shot(session, shot, numbers, sources, effect, edit, step, cancelled)
-            except Cancelled:
-                raise Cancelled("Stopped; what is fitted is kept, and the same command goes on from there.") from None
-
-
-def _plate(request: Request) -> Clip:
-    """The plate, or black frames where an effect that needs none has none. Raises BadRequest, BadInput."""
-    if request.source is not None:
-        if request.size or request.shot:
-            raise BadRequest("--size and --shot are for a shot without --in; leave them out.")
-        return open_clip(request.source, request.start)
-    return blank(
-        request.size or SIZE, framelist.parse(request.shot or request.frames or SHOT), request.out, request.depth
-    )
-
-
-def _settled(edit: AnyEdit, shot: Shot, panel: Panel, out: str, frame: int) -> AnyEdit:
-    """An edit with what is left to the client settled: colour space, aspect, the length of a move."""
-    image, plate, offset = shot.load(frame).image, shot.plate, panel.frame_offset
-    made = isinstance(plate, Blank)
-    if edit.colour_space is ColourSpace.AUTO:
-        space = colour_space_of(out if made else plate.name, image)
-        edit = msgspec.structs.replace(edit, colour_space=space)
-    whole = canvas(image)
-    edit = extended(edit, whole.width, whole.height, image.pixel_aspect)
-    return generated(edit, shot.first + offset, shot.last + offset, sourced=not made)
-
-
-def _no_empty_words(request: Request) -> None:
-    """Raises BadRequest for an option that is given as an empty text, as by a script's unset variable."""
-    words = {"--in": request.source, "--mask": request.mask, "--out": request.out, "--frames": request.frames}
-    words |= {"--server": request.server, "--size": request.size, "--shot": request.shot}
-    for option, word in words.items():
-        if word is not None and not word.strip():
-            raise BadRequest(f"{option} is empty; `latensify render --help` shows what it looks like.")
-
-
-def _with_mask_source(effect: str, request: Request, panel: Panel, chosen: bool) -> Panel:
-    source = panel.mask_source if chosen else MaskSource.CLIP if request.mask else EFFECTS[effect].mask_default
-    if source is MaskSource.CLIP and not request.mask:
-        raise BadRequest(f"{effect.title()} needs a matte: give --mask, or --mask-source box or source_alpha.")
-    if source is MaskSource.NONE and EFFECTS[effect].needs_mask:
-        raise BadRequest(f"{effect.title()} needs a matte, so --mask-source cannot be none: give --mask or a box.")
-    if source is not MaskSource.CLIP and request.mask:
-        raise BadRequest(f"--mask is given and --mask-source is {source.value}; leave one out.")
-    return msgspec.structs.replace(panel, mask_source=source)
-
-
-def _open_mask(mask: str | None, plate: Clip) -> Clip | None:
-    if mask is None:
-        return None
-    return open_clip(mask, plate.numbers[0])
 
 
 def _render(job: Job, shot: Shot, mask: Clip | None, request: Request) -> Summary:
@@ -292,20 +139,6 @@ def _render(job: Job, shot: Shot, mask: Clip | None, request: Request) -> Summar
 
         with _output(job, shot, request) as output:
             return Renderer(job, shot, session, report, cancelled).run(output, movie_key)
-
-
-@contextlib.contextmanager
-def session_with(server: str | None, engine: str, cancelled: Callable[[], bool]) -> Iterator[Session]:
-    """A session with the server asked for, else with a private one."""
-    client = f"latensify render {__version__}"
-    with contextlib.ExitStack() as stack:
-        endpoint = server
-        if endpoint is None:
-            from latensify_server.local import local_server
-            from latensify_server.settings import Settings
-
-            endpoint = stack.enter_context(local_server(Settings(endpoint="", engine=engine)))
-        yield stack.enter_context(connect(endpoint, client, cancelled))
 
 
 @contextlib.contextmanager

@@ -14,8 +14,9 @@ from latensify_bridge.effects import EFFECTS, Panel
 from latensify_bridge.errors import BadRequest, OutputFailed
 from latensify_bridge.protocol import Fitted
 from latensify_server.cli.exit_codes import EPILOG
+from latensify_server.cli.fitting import fit_on_disk
+from latensify_server.cli.opening import Request, opened
 from latensify_server.cli.options import from_file, option, shown
-from latensify_server.cli.render import Request, fit_on_disk, opened
 from latensify_server.engines import ENGINES
 from latensify_server.fits import Fits, FitSettings, fits_folder
 

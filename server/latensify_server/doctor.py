@@ -18,6 +18,7 @@ from latensify_bridge.client import recorded_command
 from latensify_bridge.errors import LatensifyError
 from latensify_bridge.folders import cache_folder, shared_folder
 from latensify_server import models, plugin_install
+from latensify_server.fits import Fits, fits_folder
 
 MIB = 2**20
 SHARED_LEAST_MIB = 256
@@ -47,7 +48,17 @@ class Finding:
 def examine() -> list[Finding]:
     """Everything, in the order shown. Loads torch to ask for its devices."""
     checks: list[Callable[[], Finding]] = [_python, *(_package(name) for name in PACKAGES)]
-    checks += [_device, _models, _plugin_built, _plugin_installed, _server_command, _server, _shared_memory, _cache]
+    checks += [
+        _device,
+        _models,
+        _plugin_built,
+        _plugin_installed,
+        _server_command,
+        _server,
+        _shared_memory,
+        _cache,
+        _fits,
+    ]
     return [check() for check in checks]
 
 
@@ -156,3 +167,12 @@ def _cache() -> Finding:
     nearest = next(each for each in (folder, *folder.parents) if each.exists())
     free_gib = shutil.disk_usage(nearest).free / 2**30
     return Finding("cache", True, f"{used / MIB:.0f} MiB in {folder}, {free_gib:.1f} GiB free", needed=False)
+
+
+def _fits() -> Finding:
+    fits = Fits(fits_folder())
+    count, size = fits.usage()
+    made = len(fits.all())
+    begun = f" and {count - made} begun" if count > made else ""
+    found = f"{made} made{begun}, {size / MIB:.0f} MiB in {fits.folder}"
+    return Finding("fits", True, found, needed=False)

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from latensify_bridge.effects import ColourSpace, Quality
 from latensify_server import doctor, models
 from latensify_server.engine import FakeEngine
+from latensify_server.fits import Fits, FitSettings, fits_folder
 from latensify_server.models import INDEX
 from server.plates import call
 
@@ -84,3 +86,14 @@ def test_a_running_server_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     finally:
         service.stop()
         thread.join()
+
+
+def test_fits_are_counted() -> None:
+    assert found("fits").found.startswith("0 made, 0 MiB in ")
+    folder = fits_folder()
+    settings = FitSettings("remove", ColourSpace.SRGB, 0.0, 4.0, 1.0, Quality.FINAL, 0)
+    with Fits(folder).making(settings, (("a" * 32, None),), lambda: None) as out:
+        assert out is not None
+        (out / "weights").write_bytes(bytes(2 * 2**20))
+        assert found("fits").found.startswith("0 made and 1 begun, 2 MiB in ")
+    assert found("fits").found == f"1 made, 2 MiB in {folder}"

@@ -128,6 +128,7 @@ class Instruction(Preset):
     CLEAR = "clear", "Clear weather", "clear weather"
     WINTER = "winter", "Make it winter", "make it winter"
     AUTUMN = "autumn", "Make it autumn", "make it autumn"
+    SUMMER = "summer", "Make it summer", "make it summer"
 
 
 class NewObject(Preset):
@@ -147,13 +148,13 @@ class Scene(Preset):
     """What Generate shows."""
 
     PROMPT = "prompt", "Use the prompt", ""
-    MEADOW = "meadow", "Meadow", "grass, hills"
+    MEADOW = "meadow", "Meadow", "an empty view on grass, hills"
     TREE = "tree", "Tree on a meadow", "a green tree on grass, hills"
-    DESERT = "desert", "Desert at sunset", "sand, plain, at sunset"
-    LAKE = "lake", "Lake", "water, mountains"
-    CITY_NIGHT = "city_night", "City at night", "a white car on road, city, at night"
+    DESERT = "desert", "Desert at sunset", "an empty view on sand, plain, at sunset"
+    LAKE = "lake", "Lake", "an empty view on water, mountains"
+    CITY_NIGHT = "city_night", "City at night", "a white car on a road, city, at night"
     SNOWFALL = "snowfall", "House in snow", "a red house on grass, forest, in snow"
-    FOG = "fog", "Road in fog", "road, forest, in fog"
+    FOG = "fog", "Road in fog", "an empty view on a road, forest, in fog"
 
 
 class CameraMove(Choice):
@@ -187,13 +188,6 @@ class Fill(Choice):
     DIFFUSION = "diffusion", "Diffusion model"
     CLASSICAL = "classical", "Classical inpainting"
     FITTED = "fitted", "Model fitted to the shot"
-
-
-class Margin(Choice):
-    """What Extend fills a margin with; the values are those of Fill."""
-
-    DIFFUSION = "diffusion", "Diffusion model"
-    CLASSICAL = "classical", "Classical inpainting"
 
 
 class Output(Choice):
@@ -700,6 +694,7 @@ class Extend(Edit, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     clips: ClassVar[tuple[str, ...]] = ("Source",)
     grows: ClassVar[bool] = True
+    fits: ClassVar[bool] = True
 
     preset: Annotated[
         Background,
@@ -757,13 +752,13 @@ class Extend(Edit, frozen=True, kw_only=True, forbid_unknown_fields=True):
         ),
     ] = Motion.HOMOGRAPHY
     fill: Annotated[
-        Margin,
+        Fill,
         Meta(
             title="Unseen pixels",
             description="What fills the pixels that no frame shows.",
             extra=_extra("Edit", first=True),
         ),
-    ] = Margin.DIFFUSION
+    ] = Fill.DIFFUSION
     mask_grow: Annotated[
         float,
         Meta(

@@ -261,6 +261,7 @@ const ChoiceOption kOptions_instruct_preset[] = {
     {"clear", "Clear weather"},
     {"winter", "Make it winter"},
     {"autumn", "Make it autumn"},
+    {"summer", "Make it summer"},
 };
 
 const ChoiceOption kOptions_instruct_mask_source[] = {
@@ -302,7 +303,7 @@ const ChoiceOption kOptions_instruct_precision[] = {
 
 const ParamInfo kParams_instruct[] = {
     {"preset", "Instruction", "A ready instruction; with 'Use the prompt' the prompt below decides alone.", "Edit",
-     ParamKind::kChoice, true, 0.0, 0.0, 0.0, 0.0, 0.0, "", kOptions_instruct_preset, 10},
+     ParamKind::kChoice, true, 0.0, 0.0, 0.0, 0.0, 0.0, "", kOptions_instruct_preset, 11},
     {"prompt", "Prompt", "What to do, as one would say it. Added to the instruction when one is chosen.", "Edit",
      ParamKind::kString, true, 0.0, 0.0, 0.0, 0.0, 0.0, "", nullptr, 0},
     {"strength", "Strength", "How much noise the edit starts from; 1 is noise alone, and the source is only looked at.", "Edit",
@@ -589,6 +590,7 @@ const ChoiceOption kOptions_extend_motion[] = {
 const ChoiceOption kOptions_extend_fill[] = {
     {"diffusion", "Diffusion model"},
     {"classical", "Classical inpainting"},
+    {"fitted", "Model fitted to the shot"},
 };
 
 const ChoiceOption kOptions_extend_colour_space[] = {
@@ -638,7 +640,7 @@ const ParamInfo kParams_extend[] = {
     {"motion", "Background motion", "How the background moves between frames.", "Edit",
      ParamKind::kChoice, true, 1.0, 0.0, 0.0, 0.0, 0.0, "", kOptions_extend_motion, 3},
     {"fill", "Unseen pixels", "What fills the pixels that no frame shows.", "Edit",
-     ParamKind::kChoice, true, 0.0, 0.0, 0.0, 0.0, 0.0, "", kOptions_extend_fill, 2},
+     ParamKind::kChoice, true, 0.0, 0.0, 0.0, 0.0, 0.0, "", kOptions_extend_fill, 3},
     {"negative_prompt", "Negative prompt", "What should not appear.", "Edit",
      ParamKind::kString, true, 0.0, 0.0, 0.0, 0.0, 0.0, "", nullptr, 0},
     {"guidance_scale", "Guidance scale", "How closely the model follows the prompt. 1 is no guidance.", "Edit",
@@ -704,7 +706,7 @@ const EffectInfo kEffects[] = {
      kParams_generate, 23},
     {"org.latensify.extend", "extend", "Latensify Extend",
      "Paints beyond the frame's edges, for another aspect or a larger set: what other frames show there comes first. The source itself keeps every bit.",
-     false, false, false, false, true, false,
+     false, false, false, false, true, true,
      kParams_extend, 29},
 };
 

@@ -5,7 +5,20 @@ import pytest
 
 from latensify_bridge import generate
 from latensify_bridge.declared import parameters
-from latensify_bridge.effects import EFFECTS, Panel, Remove, Restyle, changes_nothing, effect_named, parse
+from latensify_bridge.effects import (
+    EFFECTS,
+    Aspect,
+    CameraMove,
+    Instruction,
+    NewObject,
+    Panel,
+    Remove,
+    Restyle,
+    Scene,
+    changes_nothing,
+    effect_named,
+    parse,
+)
 from latensify_bridge.errors import BadParameter, UnknownEffect
 
 
@@ -80,6 +93,17 @@ def test_choices_are_append_only() -> None:
         *("prompt", "winter", "autumn", "night", "golden_hour", "sunset", "rain", "fog"),
         *("noir", "teal_orange", "vintage", "watercolour", "oil", "sketch", "cyberpunk"),
     ]
+    assert [each.value for each in Instruction][:11] == [
+        *("prompt", "night", "day", "sunset", "snow", "rain", "fog", "clear", "winter", "autumn", "summer")
+    ]
+    assert [each.value for each in NewObject][:8] == [
+        *("prompt", "red_ball", "blue_box", "yellow_cone", "orange_cylinder", "green_tree", "white_house", "red_car")
+    ]
+    assert [each.value for each in Scene][:8] == [
+        *("prompt", "meadow", "tree", "desert", "lake", "city_night", "snowfall", "fog")
+    ]
+    assert [each.value for each in CameraMove][:5] == ["still", "push_in", "pull_out", "pan_left", "pan_right"]
+    assert [each.value for each in Aspect][:8] == ["none", "2.39:1", "1.85:1", "16:9", "4:3", "1:1", "4:5", "9:16"]
     assert [fill.value for fill in type(Remove().fill)][:2] == ["diffusion", "classical"]
     assert [space.value for space in type(Remove().colour_space)][:10] == [
         *("auto", "srgb", "rec709", "linear_rec709", "acescg", "acescct"),

@@ -21,6 +21,7 @@ COMMANDS = {
     "doctor": "Says what is installed, what is missing and how to get it.",
     "plugin": "Installs the OpenFX plugin for the hosts on this machine.",
     "train": "Trains the model that ships with Latensify, or fits one to a shot.",
+    "bench": "Measures what this project claims, figure by figure.",
 }
 EXTRAS = {"av", "cv2", "diffusers", "OpenImageIO", "PyOpenColorIO", "safetensors", "skimage", "torch", "transformers"}
 UNEXPECTED = 1

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 pytest.importorskip("torch")
 
-from latensify_bridge.effects import ColourSpace, Fill, Quality, Remove
+from latensify_bridge.effects import ColourSpace, Extend, Fill, Quality, Remove
 from latensify_bridge.errors import BadInput, Cancelled
 from latensify_server import colour
 from latensify_server.diffusion import fitting
@@ -77,6 +77,20 @@ def test_a_cut_fit_ends_in_the_same_bits(tmp_path: Path) -> None:
     assert not (tmp_path / "cut" / INDEX).exists() and any((tmp_path / "cut").iterdir())
     assert weights(run(tmp_path / "cut", plates)) == whole and whole
     assert (tmp_path / "cut" / INDEX).is_file()
+
+
+def test_extend_takes_nothing_out_and_learns_from_all_of_the_frame(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[NDArray[np.bool_]]] = []
+
+    def look(frames, holes, out, steps, seed, progress) -> None:  # type: ignore[no-untyped-def]
+        seen.append(list(holes))
+
+    monkeypatch.setattr(shot, "fit", look)
+    edit = Extend(fill=Fill.FITTED, left=8, mask_feather=4.0)
+    DiffusionEngine().fit(ShotFit("extend", edit, hdr_plates(mask=False), 1.0, tmp_path), quiet)
+    assert not np.any(seen)
 
 
 def test_mattes_that_leave_nothing_are_told(tmp_path: Path) -> None:

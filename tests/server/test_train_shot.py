@@ -156,6 +156,18 @@ def test_what_cannot_be_is_told_in_a_sentence(folder: Path, capsys: pytest.Captu
         assert said in failed(capsys)
 
 
+def test_extend_fits_to_the_whole_frame(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plate = ["--in", f"{folder}/plate.%04d.exr", "--engine", "fake"]
+    assert call("train", "shot", "--effect", "extend", *inputs(folder)) == 2
+    assert "Extend takes no matte" in failed(capsys)
+    words = [*plate, "--left", "8", "--frames", "1002", "--fit", "--out", str(tmp_path / "wide.exr")]
+    assert call("render", "extend", *words) == 0
+    (record,) = Fits(fits_folder()).all()
+    assert record.settings.effect == "extend" and [mask for _, mask in record.frames] == [None] * len(FRAMES)
+    assert call("train", "shot", "--effect", "extend", *plate) == 0
+    assert "was fitted before" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_what_is_stopped_goes_on(folder: Path, home: Path, number: int, code: int) -> None:
     command = [sys.executable, "-m", "latensify_server", "train", "shot", *inputs(folder, "slow-fake")]

@@ -1,4 +1,4 @@
-"""`latensify train shot`: fits a small model to a shot on disk, for what `latensify render remove` cannot see."""
+"""`latensify train shot`: fits a small model to a shot on disk, for the pixels that none of its frames shows."""
 
 from __future__ import annotations
 
@@ -47,6 +47,8 @@ def _run(effect: str, out: Path | None, as_json: bool, params: Path | None, **va
     own = {name: values.pop(name) for name in ("source", "mask", "frames", "start", "server", "engine")}
     given = {**from_file(params), **{name: value for name, value in values.items() if value is not None}}
     request = Request(**own, out=NOWHERE)
+    if request.mask is not None and "Mask" not in EFFECTS[effect].clips:
+        raise BadRequest(f"{effect.title()} takes no matte; leave --mask out.")
     if out is not None and out.exists():
         raise BadRequest(f"--out {out} is there already; name a new folder.")
     found = opened(effect, request, given)
@@ -82,7 +84,7 @@ shot = click.Command(
     callback=_run,
     params=_options(),
     epilog=EPILOG,
-    help="""Fits a small model to a shot, for Remove's pixels that no frame shows.
+    help="""Fits a small model to a shot, for the pixels that no frame shows, of Remove and of Extend.
 
     \b
     latensify train shot --in shot.%04d.exr --mask matte.%04d.exr --quality draft

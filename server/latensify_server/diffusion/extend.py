@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from latensify_bridge.effects import Extend, Fill, Remove
+from latensify_bridge.effects import Extend, Remove
 from latensify_bridge.frames import Edited
 from latensify_bridge.framing import Margins, margins_of
 from latensify_server.diffusion.model import Model
@@ -31,10 +31,10 @@ def extend(model: Model, work: WindowEdit, progress: ProgressCall) -> list[Edite
 
 def _removal(work: WindowEdit, params: Extend, plates: tuple[Plate, ...]) -> WindowEdit:
     """The same request as Remove understands it: every parameter that both have."""
-    shared = {field.name for field in msgspec.structs.fields(Remove)} - {"fill"}
+    shared = {field.name for field in msgspec.structs.fields(Remove)}
     values = {name: value for name, value in msgspec.structs.asdict(params).items() if name in shared}
-    removal = Remove(**values, fill=Fill[params.fill.name])
-    return WindowEdit("remove", removal, plates, work.depth, work.render_scale, work.pixel_aspect)
+    removal = Remove(**values)
+    return WindowEdit("remove", removal, plates, work.depth, work.render_scale, work.pixel_aspect, work.fit)
 
 
 def padded(plate: Plate, margins: Margins) -> Plate:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from latensify_bridge.effects import Quality
+from latensify_bridge.effects import Quality, effect_named
 from latensify_bridge.errors import BadInput
 from latensify_server import colour
 from latensify_server.colour import Image
 from latensify_server.diffusion.fill import Region
-from latensify_server.diffusion.matte import matte_of
+from latensify_server.diffusion.matte import drawn, feather
 from latensify_server.diffusion.remove import FAINT
 from latensify_server.engine import Plate, ProgressCall, ShotFit
 from latensify_server.lazy import Lazy
@@ -38,5 +38,8 @@ def fit_shot(work: ShotFit, progress: ProgressCall) -> None:
 
 
 def _hole(plate: Plate, work: ShotFit) -> Region:
-    """What is to be taken out of a plate [height, width]; it is not learned from."""
-    return matte_of(plate, work) > FAINT
+    """What is to be taken out of a plate [height, width], wherever it shows at all; it is not learned from."""
+    if plate.mask is None and not effect_named(work.effect).needs_mask:
+        return np.zeros(plate.pixels.shape[:2], bool)  # all of it stays
+    shown = (drawn(plate, work) > FAINT).astype(np.float32)
+    return feather(shown, work.params.mask_feather * work.render_scale) > FAINT

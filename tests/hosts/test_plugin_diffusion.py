@@ -37,6 +37,8 @@ def shot() -> Clip:
     [
         ("restyle", {"preset": "Winter", "mask_source": "Alpha of the source"}),
         ("remove", {"mask_source": "Alpha of the source"}),
+        ("instruct", {"preset": "Make it night", "mask_source": "Alpha of the source"}),
+        ("replace", {"preset": "Red ball", "mask_source": "Alpha of the source"}),
     ],
 )
 def test_a_shot_through_the_model(bundle: Path, home: Path, effect: str, params: dict[str, Any]) -> None:
@@ -59,3 +61,24 @@ def test_a_shot_through_the_model(bundle: Path, home: Path, effect: str, params:
         assert image[..., 3].tobytes() == wall(frame)[..., 3].tobytes()
         assert (image[INSIDE][..., :3] != wall(frame)[INSIDE][..., :3]).any(axis=-1).mean() > 0.95
         assert np.array_equal(image, results[1][frame]), "the order of requests shows"
+
+
+@pytest.mark.slow
+def test_a_larger_frame_and_a_generated_one_through_the_model(bundle: Path, home: Path) -> None:
+    quick = {"window": 3, "overlap": 0, "num_inference_steps": 2, "quality": "Draft"}
+    with server(home / "one", engine="diffusion") as running, OfxHost(bundle) as host:
+        quick["server"] = running.endpoint
+        params = {**quick, "left": 10, "top": 6, "colour_space": "Linear Rec.709"}
+        source = Clip({frame: wall(frame) for frame in range(3)})
+        extended = host.instance("org.latensify.extend", "general", params=params, clips={"Source": source}).render(1)
+        params = {**quick, "preset": "Lake", "camera_move": "Pan right"}
+        project = Clip(lambda _: np.zeros((HEIGHT, WIDTH, 4), np.float32), frame_range=(0, 2))
+        made = host.instance("org.latensify.generate", "generator", params=params, clips={"Output": project})
+        first, last = made.render(0), made.render(2)
+        host.check()
+    assert extended.ok and extended.image is not None and np.isfinite(extended.image).all()
+    assert extended.image[6:, 10:].tobytes() == wall(1).tobytes()
+    assert extended.image[:6, :, :3].std() > 0.01 and (extended.image[:6, :, 3] == 1).all()
+    assert first.ok and last.ok and first.image is not None and last.image is not None
+    assert first.image[..., :3].std() > 0.01 and not np.array_equal(first.image, last.image)
+    assert (first.image[..., 3] == 1).all()

@@ -26,7 +26,8 @@ from latensify_server import models
 from latensify_server.engine import FitChoice
 
 FORMAT = 1
-"""Part of every fit's name. Raise it whenever the same request would be fitted to another model than before."""
+"""Part of every fit; those of another format are not used. Raise it whenever the same request would be fitted to
+another model than before, or a fit would be loaded otherwise."""
 
 LIMIT_BYTES = 8 * 2**30
 RECORD = "frames.json"
@@ -56,6 +57,7 @@ class Record(msgspec.Struct, frozen=True):
     settings: FitSettings
     made_s: float
     frames: tuple[Frame, ...]
+    format: int
 
     @property
     def choice(self) -> FitChoice:
@@ -147,7 +149,7 @@ class Fits:
                 yield None
                 return
             part = private(self._part(key))
-            record = Record(key, "", settings, time.time(), frames)
+            record = Record(key, "", settings, time.time(), frames, FORMAT)
             _write(part, record)
             yield part
             (part / RECORD).unlink()  # no part of the model
@@ -190,7 +192,7 @@ class Fits:
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
             return None
         record = self._read[folder][1]
-        return record if record.hash else None
+        return record if record.hash and record.format == FORMAT else None
 
     def _seen(self, record: Record) -> frozenset[Frame]:
         return self._read[self.path(record.key)][2]

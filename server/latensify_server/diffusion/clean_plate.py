@@ -10,8 +10,8 @@ focus) is left out; its exposure is matched; where several show a pixel, one far
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -22,7 +22,7 @@ from latensify_bridge.frames import Box
 from latensify_server import colour
 from latensify_server.colour import Image
 from latensify_server.diffusion import motion as moving
-from latensify_server.diffusion.fill import Region
+from latensify_server.diffusion.fill import Region, grain_of, smooth_fill, spread_of
 from latensify_server.diffusion.matte import box_of
 from latensify_server.diffusion.motion import Matrix, Place
 
@@ -31,6 +31,19 @@ WORKING_SIDE = 960
 
 BELIEVED = 12
 """So many frames are asked for a pixel: their mean has little grain, and a majority outvotes what passes by."""
+
+NEAREST = 4
+"""So many of the nearest frames are asked before those from everywhere."""
+
+FOLLOWED = 4
+"""So many frames are asked for a pixel where each is aligned by its flow."""
+
+EDGE_PX = 3.0
+TRUSTED = 0.2
+"""A frame counts where it is trusted at least so much as the one trusted most."""
+
+GRAIN = 0.015
+"""Differences in perceived values below this say nothing about how well a frame matches."""
 
 RING_PX = 24
 MISMATCH = 0.07
@@ -77,10 +90,12 @@ class Source:
 
 @dataclass(frozen=True)
 class Brought:
-    """A part of another frame as the target would show it: pixels, and where they are there."""
+    """A part of another frame as the target would show it: pixels, where they are there, and how far to trust them."""
 
     pixels: Image
     valid: Region
+    trust: NDArray[np.float32]
+    """[h, w], one over the squared difference (in perceived values) to what is around the hole nearby."""
 
 
 def shot_of(linear: Sequence[Image], holes: Sequence[Region], shows: Sequence[Region], motion: Motion) -> Shot:
@@ -108,11 +123,13 @@ class Found:
         pixels: scene-linear [h, w, 3].
         missing: [h, w], where in its hole nothing was found.
         frames: [h, w], of how many frames a pixel is the mean; 1 outside the hole.
+        grain: the frame's own, for each channel, as a standard deviation of sRGB-encoded values.
     """
 
     pixels: Image
     missing: Region
     frames: NDArray[np.float32]
+    grain: NDArray[np.float32]
 
 
 def clean_plate(shot: Shot, target: int) -> Found:
@@ -123,19 +140,10 @@ def clean_plate(shot: Shot, target: int) -> Found:
         return found
     box = around(hole)
     inside = hole[box.slices]
-    brought: list[Brought] = []
-    count = np.zeros(inside.shape, np.int32)
-    for source in sorted(range(len(shot.linear)), key=lambda index: (abs(index - target), index)):
-        wanted = inside & (count < BELIEVED)
-        if source == target or not wanted.any():
-            continue
-        matrix = shot.between(source, target)
-        if matrix is None:
-            continue
-        one = bring(shot, target, box, Source(shot.encoded[source], shot.shows[source], matrix), wanted)
-        if one is not None:
-            brought.append(one)
-            count += one.valid
+    brought = (
+        _followed(shot, target, box, inside) if shot.motion is Motion.FLOW else _aligned(shot, target, box, inside)
+    )
+    count = np.sum([one.valid & (one.trust > 0) for one in brought], axis=0) if brought else np.zeros_like(inside, int)
     if not brought:
         return found
     pixels, frames = _agreed(brought)
@@ -144,16 +152,85 @@ def clean_plate(shot: Shot, target: int) -> Found:
     filled[box.slices][taken] = pixels[taken]
     missing[box.slices] &= ~taken
     number[box.slices][taken] = frames[taken]
-    return Found(filled, missing, number)
+    grain = np.minimum(found.grain, _grain(shot, target, box, pixels, frames, count))
+    return Found(filled, missing, number, grain)
+
+
+def _grain(
+    shot: Shot, target: int, box: Box, pixels: Image, frames: NDArray[np.float32], count: NDArray[np.int32]
+) -> NDArray[np.float32]:
+    """The grain around a hole by what the frame differs from the mean of others: texture does not pass for it."""
+    own, ring = shot.encoded[target][box.slices], (count >= 2) & ~shot.holes[target][box.slices]
+    apart = (own - colour.encode_srgb(pixels)) / np.sqrt(1 + 1 / frames)[..., None]
+    return spread_of(apart, ring)
 
 
 def untouched(shot: Shot, target: int) -> Found:
     """The target frame with its hole as it is."""
     hole = shot.holes[target]
-    return Found(shot.linear[target], hole, np.ones(hole.shape, np.float32))
+    box = around(hole)
+    grain = grain_of(shot.linear[target][box.slices], ~hole[box.slices])
+    return Found(shot.linear[target], hole, np.ones(hole.shape, np.float32), grain)
 
 
-def bring(shot: Shot, target: int, box: Box, source: Source, wanted: Region) -> Brought | None:
+def _followed(shot: Shot, target: int, box: Box, hole: Region) -> list[Brought]:
+    """What the nearest frames show, each aligned by its flow: that of far ones is not to be had inside a hole."""
+    brought: list[Brought] = []
+    count = np.zeros(hole.shape, np.int32)
+    for other in _others(shot, target, _nearest(target, len(shot.linear))):
+        wanted = hole & (count < FOLLOWED)
+        one = bring(shot, target, box, other, wanted, flow=True) if wanted.any() else None
+        if one is not None:
+            brought.append(one)
+            count += one.valid
+    return brought
+
+
+def _aligned(shot: Shot, target: int, box: Box, hole: Region) -> list[Brought]:
+    """What frames from the whole window show under their homographies; along the hole's edge also by their flow."""
+    brought: list[Brought] = []
+    depth = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 3)
+    # what stands nearer and crosses the edge goes on inside: a flow reaches as far as what it was measured on
+    fall = np.where(depth > 3 * EDGE_PX, 0, np.exp(-((depth / EDGE_PX) ** 2))).astype(np.float32)
+    edge, followed = hole & (depth <= EDGE_PX), np.zeros(hole.shape, np.int32)
+    count = np.zeros(hole.shape, np.int32)
+    for other in _others(shot, target, _spread(target, len(shot.linear))):
+        wanted = hole & (count < BELIEVED)
+        one = bring(shot, target, box, other, wanted) if wanted.any() else None
+        if one is not None:
+            brought.append(one)
+            count += one.valid
+        wanted = edge & (followed < 2)
+        one = (
+            bring(shot, target, box, other, wanted, True) if shot.motion is not Motion.STATIC and wanted.any() else None
+        )
+        if one is not None:
+            brought.append(replace(one, trust=one.trust * fall, valid=one.valid & (fall > 0)))
+            followed += one.valid
+    return brought
+
+
+def _others(shot: Shot, target: int, order: Sequence[int]) -> Iterator[Source]:
+    for index in order:
+        matrix = shot.between(index, target)
+        if matrix is not None:
+            yield Source(shot.encoded[index], shot.shows[index], matrix)
+
+
+def _nearest(target: int, count: int) -> list[int]:
+    """The other frames, nearest first."""
+    return sorted((index for index in range(count) if index != target), key=lambda index: (abs(index - target), index))
+
+
+def _spread(target: int, count: int) -> list[int]:
+    """The other frames in the order in which they are asked: the nearest, then some from everywhere, then all."""
+    near = _nearest(target, count)
+    rest = near[NEAREST:]
+    some = rest[:: max(1, len(rest) // (BELIEVED - NEAREST))]
+    return [*near[:NEAREST], *some, *(index for index in rest if index not in some)]
+
+
+def bring(shot: Shot, target: int, box: Box, source: Source, wanted: Region, flow: bool = False) -> Brought | None:
     """What the source shows, in a box of the target.
 
     None if it does not match what is around the hole, or has nothing for what is `wanted` [of the box].
@@ -165,21 +242,33 @@ def bring(shot: Shot, target: int, box: Box, source: Source, wanted: Region) -> 
     own = shot.linear[target][box.slices]
     around = ~shot.holes[target][box.slices]
     brought = sampled(source.encoded, grid)
-    if shot.motion is Motion.FLOW:
-        flow = moving.remaining_flow(_grey(own), _grey(brought), valid & around)
-        grid = grid_of(source.matrix, box, flow)
+    if flow:
+        rest = moving.remaining_flow(_grey(own), _grey(brought), valid & around)
+        grid = grid_of(source.matrix, box, rest)
         brought, valid = sampled(source.encoded, grid), shown(source.shows, grid)
     ring = valid & around
     if ring.sum() < 50:
-        return Brought(brought, valid)
+        return Brought(brought, valid, np.full(valid.shape, 1 / MISMATCH**2, np.float32))
     matched = brought * _exposure(brought[ring], own[ring])
-    difference = _perceived(matched[ring]) - _perceived(own[ring])
-    return Brought(matched, valid) if np.median(np.abs(difference)) <= MISMATCH else None
+    apart = np.abs(_perceived(matched) - _perceived(own)).max(axis=-1)
+    if np.median(apart[ring]) > MISMATCH:
+        return None
+    return Brought(matched, valid, _trust(apart, ring))
+
+
+def _trust(apart: NDArray[np.float32], ring: Region) -> NDArray[np.float32]:
+    """How far a picture is to be trusted in the hole: as the ring nearby matches it."""
+    near = cv2.blur(ring.astype(np.float32), (5, 5))
+    local = cv2.blur(np.where(ring, apart, 0), (5, 5)) / np.maximum(near, 1e-6)
+    trust: NDArray[np.float32] = 1 / (smooth_fill(local[..., None], ring)[..., 0] ** 2 + GRAIN**2)
+    return trust
 
 
 def _agreed(found: Sequence[Brought]) -> tuple[Image, NDArray[np.float32]]:
     """The mean of what the frames show, each counting as far as it lies near their median; and of how many it is."""
+    trust = np.stack([one.trust for one in found])
     valid = np.stack([one.valid for one in found])
+    valid &= trust >= TRUSTED * np.where(valid, trust, 0).max(axis=0)
     pixels = np.stack([one.pixels for one in found])
     display = _perceived(pixels)
     ordered = np.sort(np.where(valid[..., None], display, np.inf), axis=0)
@@ -189,7 +278,7 @@ def _agreed(found: Sequence[Brought]) -> tuple[Image, NDArray[np.float32]]:
     ]
     median = np.where(valid.any(axis=0)[..., None], (halves[0] + halves[1]) / 2, 0)
     apart = np.abs(display - median).max(axis=-1)
-    say = np.where(valid, np.exp(-((apart / SPREAD) ** 2)) + np.float32(1e-6), 0).astype(np.float32)
+    say = np.where(valid, (np.exp(-((apart / SPREAD) ** 2)) + np.float32(1e-6)) * trust, 0).astype(np.float32)
     total = np.maximum(say.sum(axis=0), 1e-12)
     mean = np.einsum("nhw,nhwc->hwc", say, pixels) / total[..., None]
     return mean.astype(np.float32), total**2 / np.maximum((say**2).sum(axis=0), 1e-12)

@@ -45,10 +45,18 @@ def grain_of(linear: Image, known: Region) -> NDArray[np.float32]:
     """Standard deviation of a plate's grain for each channel, in sRGB-encoded values, judged by its flattest parts."""
     encoded = colour.encode_srgb(linear)
     high = encoded - cv2.GaussianBlur(encoded, (0, 0), 1.5)
-    sure = cv2.erode(known.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
-    energy = cv2.blur(high * high, (7, 7))[sure]
-    if len(energy) < 50:
-        return np.zeros(3, np.float32)
+    return spread_of(high, cv2.erode(known.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0)
+
+
+def spread_of(values: Image, where: Region) -> NDArray[np.float32]:
+    """Standard deviation of values [h, w, c] about 0 for each channel, judged by the quietest fifth of a region.
+
+    Infinite (nothing is known of it) where the region is too small.
+    """
+    if where.sum() < 50:
+        return np.full(values.shape[-1], np.inf, np.float32)
+    share = cv2.blur(where.astype(np.float32), (7, 7))[..., None]
+    energy = (cv2.blur(np.where(where[..., None], values * values, 0), (7, 7)) / np.maximum(share, 1e-6))[where]
     strength: NDArray[np.float32] = np.sqrt(np.quantile(energy, 0.2, axis=0)).astype(np.float32)
     return strength
 

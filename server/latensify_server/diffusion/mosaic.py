@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from latensify_bridge.effects import Motion
 from latensify_bridge.frames import Box
 from latensify_server import colour
 from latensify_server.colour import Image
@@ -51,10 +52,9 @@ class Mosaic:
 def completed(shot: Shot, found: Sequence[Found], fill: Fill, report: Callable[[float], None]) -> list[Found]:
     """Every frame whole: what is missing of each taken from its stretch's mosaic, or else painted in itself."""
     whole = list(found)
-    roots = sorted({place.root for place in shot.places})
-    for number, root in enumerate(roots):
-        report(number / len(roots))
-        members = [index for index, place in enumerate(shot.places) if place.root == root]
+    stretches = stretches_of(shot)
+    for number, members in enumerate(stretches):
+        report(number / len(stretches))
         mosaic = mosaic_of(shot, whole, members) if len(members) > 1 else None
         if mosaic is not None:
             mosaic = replace(mosaic, pixels=fill(mosaic.pixels, mosaic.hole, mosaic.shown))
@@ -67,9 +67,15 @@ def completed(shot: Shot, found: Sequence[Found], fill: Fill, report: Callable[[
     return whole
 
 
+def stretches_of(shot: Shot) -> list[list[int]]:
+    """The frames that are aligned to one another, of each stretch of the window between cuts."""
+    roots = sorted({place.root for place in shot.places})
+    return [[index for index, place in enumerate(shot.places) if place.root == root] for root in roots]
+
+
 def mosaic_of(shot: Shot, found: Sequence[Found], members: Sequence[int]) -> Mosaic | None:
     """The mosaic around what is missing in these frames, all aligned to one of them; None when nothing is."""
-    box = _extent(shot, found, members)
+    box = extent(shot, [one.missing for one in found], members)
     if box is None:
         return None
     shape = (box.height, box.width)
@@ -86,12 +92,12 @@ def mosaic_of(shot: Shot, found: Sequence[Found], members: Sequence[int]) -> Mos
     return Mosaic(np.where(shown[..., None], pixels, smooth_fill(pixels, shown)), hole, shown, (box.x0, box.y0))
 
 
-def _extent(shot: Shot, found: Sequence[Found], members: Sequence[int]) -> Box | None:
-    """The box of the mosaic in the root's pixels."""
+def extent(shot: Shot, regions: Sequence[Region], members: Sequence[int]) -> Box | None:
+    """The box around these regions of the members, with context, in pixels of the frame that they are aligned to."""
     corners = []
     for index in members:
-        if found[index].missing.any():
-            rows, columns = np.nonzero(found[index].missing)
+        if regions[index].any():
+            rows, columns = np.nonzero(regions[index])
             x0, x1, y0, y1 = columns.min(), columns.max(), rows.min(), rows.max()
             square = np.array([[[x0, y0], [x1, y0], [x0, y1], [x1, y1]]], np.float64)
             corners.append(cv2.perspectiveTransform(square, shot.places[index].matrix)[0])
@@ -102,7 +108,8 @@ def _extent(shot: Shot, found: Sequence[Found], members: Sequence[int]) -> Box |
     margin = CONTEXT_PX + CONTEXT * float(np.max(np.ptp(every, axis=0)))
     limit = (MOST_SIDES - 1) / 2 * np.array([width, height])
     low = np.floor(np.maximum(every.min(axis=0) - margin, -limit)).astype(int)
-    high = np.ceil(np.minimum(every.max(axis=0) + margin, [*(limit + (width, height))])).astype(int)
+    size = np.array([width, height])
+    high = np.ceil(np.minimum(every.max(axis=0) + margin, limit + size)).astype(int)
     return Box(int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1])) if (high > low).all() else None
 
 
@@ -113,7 +120,7 @@ def _taken(shot: Shot, index: int, found: Found, mosaic: Mosaic) -> Found:
     box = plates.around(found.missing)
     way = np.linalg.inv(shot.places[index].matrix) @ _shift(mosaic.offset)
     source = Source(colour.encode_srgb(mosaic.pixels), mosaic.shown | mosaic.hole, way)
-    brought = plates.bring(shot, index, box, source, found.missing[box.slices])
+    brought = plates.bring(shot, index, box, source, found.missing[box.slices], shot.motion is Motion.FLOW)
     if brought is None:
         return found
     pixels, missing = found.pixels.copy(), found.missing.copy()

@@ -64,29 +64,49 @@ def patch_fill(
     Returns the smooth fill (or `begin`) where there is no whole patch outside the hole to take.
     """
     rough = smooth_fill(picture, ~hole) if begin is None else np.where(hole[..., None], begin, picture)
+    return _coarse_to_fine(rough, hole, levels, usable)[0]
+
+
+def patch_places(rough: Image, hole: Region, usable: Region) -> Index:
+    """The place [h, w, 2] (row, column) of the patch that fits best at each pixel of the hole.
+
+    `rough` [h, w, c] may hold several pictures of one place as channels; patches then fit in all of them.
+    """
+    return _coarse_to_fine(rough, hole, None, usable)[1]
+
+
+def _coarse_to_fine(rough: Image, hole: Region, levels: int | None, usable: Region | None) -> tuple[Image, Index]:
     width_px = 2 * float(cv2.distanceTransform(np.pad(hole, 1).astype(np.uint8), cv2.DIST_L2, 3).max())
     count = levels or 1 + max(0, round(np.log2(max(width_px, 1) / COARSEST_HOLE_PX)))
     pyramid = [(rough, hole, np.zeros_like(hole) if usable is None else ~usable)]
     while len(pyramid) < count and min(pyramid[-1][1].shape) > 8 * RADIUS:
         pyramid.append(_halved(*pyramid[-1]))
     rng = np.random.default_rng(0)
-    filled, places = pyramid[-1][0], None
+    filled, places = pyramid[-1][0], np.zeros((0, 0, 2), np.int64)
     for level in range(len(pyramid) - 1, -1, -1):
         known, gap, barred = pyramid[level]
         size = gap.shape[::-1]
-        if places is not None:
-            filled = cv2.resize(filled, size, interpolation=cv2.INTER_LINEAR)
+        if places.size:
+            filled = _resized(filled, size, cv2.INTER_LINEAR)
             places = _doubled(places, gap.shape)
         filled = np.where(gap[..., None], filled, known).astype(np.float32)
-        filled, places = _settled(filled, gap, barred, places, FINEST_ROUNDS if level == 0 else ROUNDS, rng)
-    return filled
+        filled, places = _settled(
+            filled, gap, barred, places if places.size else None, FINEST_ROUNDS if level == 0 else ROUNDS, rng
+        )
+    return filled, places
 
 
 def _halved(picture: Image, hole: Region, barred: Region) -> tuple[Image, Region, Region]:
     height, width = hole.shape
     size = (max(1, width // 2), max(1, height // 2))
     less = [cv2.resize(one.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0 for one in (hole, barred)]
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA), less[0], less[1]
+    return _resized(picture, size, cv2.INTER_AREA), less[0], less[1]
+
+
+def _resized(picture: Image, size: tuple[int, int], interpolation: int) -> Image:
+    """OpenCV resizes four channels at most: any number of them, three by three."""
+    parts = np.split(picture, range(3, picture.shape[2], 3), axis=2)
+    return np.dstack([cv2.resize(part, size, interpolation=interpolation) for part in parts])
 
 
 def _doubled(places: Index, shape: tuple[int, ...]) -> Index:
@@ -200,7 +220,7 @@ def _cost(current: Image, wanted: Image, places: Index) -> NDArray[np.float32]:
 def _voted(canvas: Canvas, current: Image, best: Index, cost: NDArray[np.float32]) -> Image:
     """Every pixel of the hole as the patches over it say; those that fit well, and those near the rim, say more."""
     y, x = canvas.targets
-    spread = np.quantile(cost, 0.5) * 0.5 + 1e-6
+    spread = np.quantile(cost, 0.5) * 0.1 + 1e-6
     weight = np.exp(-(cost - cost.min()) / (2 * spread)).clip(1e-6) * canvas.say[y, x]
     total = np.zeros(canvas.hole.shape, np.float32)
     summed = np.zeros_like(current)

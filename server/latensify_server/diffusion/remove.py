@@ -6,10 +6,12 @@ the background, so that it stands still where the background does (mosaic.py).
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
-from latensify_bridge.effects import Fill, Remove
+from latensify_bridge.effects import Fill, Output, Remove
 from latensify_bridge.frames import Edited
 from latensify_server import colour
 from latensify_server.colour import Image
@@ -17,15 +19,21 @@ from latensify_server.diffusion import clean_plate as plates
 from latensify_server.diffusion.clean_plate import Found, Shot
 from latensify_server.diffusion.fill import Region, grain_of, with_grain
 from latensify_server.diffusion.invent import Imagine, Painter, fitted, imagined
-from latensify_server.diffusion.matte import drawn, grow, matte_of
+from latensify_server.diffusion.matte import Matte, drawn, feather, grow
 from latensify_server.diffusion.model import Model
-from latensify_server.diffusion.mosaic import completed
+from latensify_server.diffusion.mosaic import completed, extent, stretches_of
+from latensify_server.diffusion.moving import moved
 from latensify_server.diffusion.parallel import Report, each, workers
+from latensify_server.diffusion.provenance import painted
 from latensify_server.diffusion.result import edited_box, nothing_edited
-from latensify_server.engine import ProgressCall, WindowEdit
+from latensify_server.diffusion.shadows import shadow_of
+from latensify_server.engine import Plate, ProgressCall, WindowEdit
 
 SAFETY_PX = 2.0
 """Around a drawn matte, pixels of another frame are not taken for background: edges of the object, its motion blur."""
+
+TRANSLUCENT = 0.1
+"""A drawn matte of this strength already covers the plate wholly: at a soft edge the object shines through."""
 
 FAINT = 0.02
 """A matte no stronger than this counts as noise of its file: nothing is painted there."""
@@ -56,24 +64,56 @@ def _fitted(work: WindowEdit, device: str) -> Imagine | None:
 def _removed(work: WindowEdit, imagine: Imagine | None, progress: ProgressCall, threads: int) -> list[Edited]:
     params = work.params
     assert isinstance(params, Remove)
-    mattes = [matte_of(plate, work) for plate in work.plates]
+    mattes = [_covering(plate, work) for plate in work.plates]
     linear = [colour.to_linear(plate.pixels[..., :3], params.colour_space) for plate in work.plates]
     progress(0.02, "following the background")
     holes = [matte > FAINT for matte in mattes]
     shows = [grow(drawn(plate, work), SAFETY_PX * work.render_scale) <= FAINT for plate in work.plates]
     shot = plates.shot_of(linear, holes, shows, params.motion)
-    found = _seen(shot, params, threads, progress)
+    if params.shadows and len(linear) > 1:
+        shot, mattes = _with_shadows(shot, mattes, work, threads, progress)
+    found, moving = _with_moving(shot, _seen(shot, params, threads, progress), params)
     painter = Painter(params, imagine, lambda done: progress(0.4, "painting"))
-    whole = completed(shot, found, painter.fill, lambda done: progress(0.4 + 0.5 * done, "painting"))
+    whole = found
+    if params.output is Output.RESULT:
+        whole = completed(shot, found, painter.fill, lambda done: progress(0.4 + 0.5 * done, "painting"))
 
     def finish(index: int, report: Report) -> Edited:
-        if not holes[index].any():
+        if not shot.holes[index].any():
             return nothing_edited(work)
+        if params.output is Output.PROVENANCE:
+            shown = painted(linear[index], shot.holes[index], found[index], moving[index])
+            return edited_box(shown, mattes[index], work)
         grained = _grained(shot, index, whole[index], found[index].missing, work)
         return edited_box(grained, mattes[index], work)
 
     indices = range(len(linear))
     return each(indices, finish, lambda done: progress(0.95 + 0.05 * done, "finishing"), threads)
+
+
+def _with_shadows(
+    shot: Shot, mattes: list[Matte], work: WindowEdit, threads: int, progress: ProgressCall
+) -> tuple[Shot, list[Matte]]:
+    """The window with shadows and reflections of the object taken into its holes and mattes."""
+
+    def look(index: int, report: Report) -> Region:
+        return shadow_of(shot, index)
+
+    indices = range(len(mattes))
+    shadows = each(indices, look, lambda done: progress(0.02 + 0.03 * done, "looking for shadows"), threads)
+    feather_px = work.params.mask_feather * work.render_scale
+    grown = [
+        np.maximum(matte, feather(shadow.astype(np.float32), feather_px))
+        for matte, shadow in zip(mattes, shadows, strict=True)
+    ]
+    shows = tuple(one & ~shadow for one, shadow in zip(shot.shows, shadows, strict=True))
+    return replace(shot, holes=tuple(matte > FAINT for matte in grown), shows=shows), grown
+
+
+def _covering(plate: Plate, work: WindowEdit) -> Matte:
+    """The matte of one plate, whole wherever the object shows at all, feathered outwards from there."""
+    solid = np.minimum(drawn(plate, work) / np.float32(TRANSLUCENT), np.float32(1))
+    return feather(solid, work.params.mask_feather * work.render_scale)
 
 
 def _seen(shot: Shot, params: Remove, threads: int, progress: ProgressCall) -> list[Found]:
@@ -87,16 +127,27 @@ def _seen(shot: Shot, params: Remove, threads: int, progress: ProgressCall) -> l
     return each(range(len(shot.linear)), look, lambda done: progress(0.05 + 0.35 * done, "looking behind"), threads)
 
 
+def _with_moving(shot: Shot, found: list[Found], params: Remove) -> tuple[list[Found], list[Region]]:
+    """The frames with moving texture filled in, and where that is."""
+    filled, where = list(found), [np.zeros_like(hole) for hole in shot.holes]
+    if params.propagate:
+        for members in stretches_of(shot):
+            box = extent(shot, shot.holes, members)
+            for index, (one, region) in zip(members, moved(shot, found, box, members), strict=True):
+                filled[index], where[index] = one, region
+    return filled, where
+
+
 def _grained(shot: Shot, index: int, found: Found, invented: Region, work: WindowEdit) -> Image:
     """A filled frame with the grain that it lacks: a mean of frames has little of it, and so may a painting."""
     params = work.params
     assert isinstance(params, Remove)
     if params.grain == 0:
         return found.pixels
-    plate, hole = shot.linear[index], shot.holes[index]
-    box = plates.around(hole)
-    own = grain_of(plate[box.slices], ~hole[box.slices])
-    painted = grain_of(found.pixels[box.slices], invented[box.slices])
-    lack = np.sqrt(np.maximum(1 - (painted / np.maximum(own, 1e-6)) ** 2, 0)).mean()
+    own = np.where(np.isfinite(found.grain), found.grain, 0).astype(np.float32)
+    box = plates.around(shot.holes[index])
+    has = grain_of(found.pixels[box.slices], invented[box.slices])
+    has = np.where(np.isfinite(has), has, 0)
+    lack = np.sqrt(np.maximum(1 - (has / np.maximum(own, 1e-6)) ** 2, 0)).mean()
     where = np.where(invented, lack, np.sqrt(np.maximum(1 - 1 / found.frames, 0))).astype(np.float32)
     return with_grain(found.pixels, where, own * np.float32(params.grain), params.seed, work.plates[index].number)

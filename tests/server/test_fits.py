@@ -21,7 +21,7 @@ from latensify_bridge.protocol import MOST_FITTED, Fitted, Progress, Result, Sou
 from latensify_server.engine import FAKE_MODEL, FakeEngine, FitChoice, ModelChoice, Plate, ShotFit
 from latensify_server.fits import FORMAT, RECORD, Fits, FitSettings, fit_key, fits_folder, frames_of, settings_of
 from latensify_server.local import local_server
-from latensify_server.plan import NOT_FITTED, plan
+from latensify_server.plan import NOT_FITTED, FindFit, plan
 from latensify_server.settings import Settings
 
 SETTINGS = FitSettings("remove", ColourSpace.SRGB, 0.0, 4.0, 1.0, Quality.FINAL, 0)
@@ -193,9 +193,12 @@ def test_the_fit_is_in_the_name_of_a_result_that_asks_for_it() -> None:
         raw = msgspec.Raw(msgspec.msgpack.encode(edit))
         return Submit(id="a", effect="remove", params=raw, frame=1, first=0, last=3, sources=sources(0, 1, 2, 3))
 
+    def finder(hash: str) -> FindFit:
+        return lambda _: FitChoice("k", hash) if hash else None
+
     def keys(fill: Fill, *hashes: str) -> list[tuple[str, str]]:
         model = ModelChoice("tiny", "h")
-        plans = [plan(submit(fill), model, lambda _, h=h: FitChoice("k", h) if h else None) for h in hashes]
+        plans = [plan(submit(fill), model, finder(h)) for h in hashes]
         return [(planned.key, planned.lone_key) for planned in plans]
 
     fitted = keys(Fill.FITTED, "", "a", "b")

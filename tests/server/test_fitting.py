@@ -4,19 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 pytest.importorskip("torch")
 
+import torch
+
 from latensify_bridge.effects import ColourSpace, Extend, Fill, Quality, Remove
 from latensify_bridge.errors import BadInput, Cancelled
+from latensify_bridge.frames import Depth, Edited
 from latensify_server import colour
 from latensify_server.diffusion import fitting
 from latensify_server.diffusion.engine import DiffusionEngine
-from latensify_server.engine import Plate, ShotFit
+from latensify_server.diffusion.extend import extend
+from latensify_server.diffusion.model import Model
+from latensify_server.engine import Plate, ShotFit, WindowEdit
 from latensify_server.training import shot
 from server.conftest import hdr_plates
 
@@ -91,6 +99,22 @@ def test_extend_takes_nothing_out_and_learns_from_all_of_the_frame(
     edit = Extend(fill=Fill.FITTED, left=8, mask_feather=4.0)
     DiffusionEngine().fit(ShotFit("extend", edit, hdr_plates(mask=False), 1.0, tmp_path), quiet)
     assert not np.any(seen)
+
+
+def test_extend_paints_its_margin_with_the_fit(tmp_path: Path) -> None:
+    plates = hdr_plates(2, mask=False)
+    edit = Extend(fill=Fill.FITTED, left=12, colour_space=ColourSpace.LINEAR_REC709, num_inference_steps=2)
+    DiffusionEngine().fit(ShotFit("extend", edit, plates, 1.0, tmp_path), quiet)
+    model = cast(Model, SimpleNamespace(device=torch.device("cpu")))  # the shipped model has no part in it
+    plain = msgspec.structs.replace(edit, fill=Fill.CLASSICAL)
+
+    def extended(params: Extend, fit: Path | None) -> list[Edited]:
+        return extend(model, WindowEdit("extend", params, plates, Depth.FLOAT, 1.0, 1.0, fit), quiet)
+
+    fitted, classical = extended(edit, tmp_path), extended(plain, None)
+    for with_fit, without in zip(fitted, classical, strict=True):
+        assert with_fit.box == without.box and with_fit.box.width == 12
+        assert np.isfinite(with_fit.rgb).all() and not np.array_equal(with_fit.rgb, without.rgb)
 
 
 def test_mattes_that_leave_nothing_are_told(tmp_path: Path) -> None:

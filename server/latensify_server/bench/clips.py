@@ -231,7 +231,7 @@ def _water(name: str, rng: np.random.Generator, size: tuple[int, int], count: in
         water = (place[..., 1] > shore).astype(np.float32)
         water = cv2.GaussianBlur(water, (0, 0), 0.6)
         truth.append(_mixed(_viewed(picture, camera, size), waves(place, index), water))
-        moving.append(water > 0.5)
+        moving.append(cv2.dilate(water, np.ones((5, 5), np.uint8)) > 0.02)
     parts = [_walker(rng, size, count, 0.3), _sign(cameras, size, rng, 0.75)]
     return _finished(name, rng, truth, parts, _plane(cameras, size), moving=moving)
 
@@ -286,9 +286,7 @@ def _parallax(name: str, rng: np.random.Generator, size: tuple[int, int], count:
         across = place[..., 0] - offsets[other] * _at(depth, place[..., 0], place[..., 1])
         return np.dstack([across, place[..., 1]]).astype(np.float32)
 
-    return _finished(
-        name, rng, truth, [_walker(rng, size, count, 0.4)], grid, motion="flow"
-    )
+    return _finished(name, rng, truth, [_walker(rng, size, count, 0.4)], grid, motion="flow")
 
 
 def _at(values: Picture, x: Picture, y: Picture) -> Picture:
@@ -322,7 +320,7 @@ def _shadow(name: str, rng: np.random.Generator, size: tuple[int, int], count: i
 
 
 def _post(name: str, rng: np.random.Generator, size: tuple[int, int], count: int) -> Clip:
-    """A post stands nearer than the background and moves faster; the object passes behind it, its matte a little wide."""
+    """A post stands nearer than the background; the object passes behind it, and its matte is a little wide."""
     picture = photo("china.jpg")
     cameras = _cameras(rng, picture, size, count, 1.6 * WIDTH / size[0], travel=50.0)
     walker = _walker(rng, size, count, 0.4)

@@ -28,7 +28,10 @@ LOOKED_AT = 3
 RESTLESS = 0.02
 """Change from frame to frame, in encoded values and beyond grain and edges, that makes a texture a moving one."""
 
-EDGE_PX = 0.4
+LEANS = 0.4
+"""Share of moving surroundings from which on a pixel counts as moving: a still patch shows more in what moves."""
+
+EDGE_PX = 0.25
 """So far may edges lie off their place without counting as moving."""
 
 WIDE = 2.0
@@ -92,8 +95,8 @@ def _restless(volume: Volume, grain: float) -> Region:
     )
     beyond = np.maximum(mean - 1.2 * (grain if np.isfinite(grain) else 0) - EDGE_PX * slope, 0).astype(np.float32)
     known = count >= 2
-    smooth = cv2.GaussianBlur(smooth_fill(beyond[..., None], known)[..., 0], (0, 0), 2.0)
-    return smooth > RESTLESS
+    restless = (cv2.GaussianBlur(beyond, (0, 0), 1.5) > RESTLESS).astype(np.float32)
+    return cv2.GaussianBlur(smooth_fill(restless[..., None], known)[..., 0], (0, 0), 2.0) > LEANS
 
 
 def _filled(

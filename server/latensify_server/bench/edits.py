@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from latensify_server.bench import asking, judges, subjects
+from latensify_server.bench import asking, colours, judges, subjects
 from latensify_server.bench.figures import Figure
 from latensify_server.bench.measures import Picture, psnr
 from latensify_server.bench.setting import Setting, mean_of
@@ -99,7 +99,7 @@ def is_done(kind: str, case: Case, result: Picture) -> bool:
         return judges.is_gone(result, case.source, case.truth, case.thing)
     thing = case.after.things[case.index]
     if kind == "recolour":
-        return judges.colour_of(result, case.thing) == thing.colour
+        return colours.colour_of(result, case.thing) == thing.colour
     return judges.shape_inside(result, thing.colour, case.mask > 0) == thing.shape
 
 

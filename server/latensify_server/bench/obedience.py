@@ -1,7 +1,8 @@
 """Whether a picture generated from a prompt alone shows what the prompt says, by the judges of `judges.py`.
 
-Each attribute is asked for where it can be read: colour, shape and ground by day in clear summer; the weather by day;
-the time in clear weather. The same judges look at true renders of the same worlds: what they miss there is their own.
+Each attribute is asked for where it can be read: colour, shape and ground by day in clear summer, of things that stand
+out (`subjects.legible`); the weather by day; the time in clear weather. The same judges look at true renders of the
+same worlds: what they miss there is their own.
 """
 
 from __future__ import annotations
@@ -18,6 +19,14 @@ from latensify_server.training import worlds
 from latensify_server.training.worlds import World
 
 BOUND = 0.9
+_PLAIN = "asked by day in clear summer, of a thing that stands out"
+WHERE = {
+    "colour": _PLAIN,
+    "shape": _PLAIN,
+    "background": _PLAIN,
+    "weather": "asked by day",
+    "time": "asked in clear weather",
+}
 
 
 @dataclass(frozen=True)
@@ -81,6 +90,8 @@ def _figures(attribute: str, wanted: list[str], made: list[Verdict], true: list[
         for verdicts in (made, true)
     )
     return [
-        mean_of(f"prompt_{attribute}", obeyed, BOUND, note="share of generated frames that show it"),
+        mean_of(
+            f"prompt_{attribute}", obeyed, BOUND, note=f"share of generated frames that show it; {WHERE[attribute]}"
+        ),
         mean_of(f"judge_{attribute}", judged, None, note="the same judge on true renders of the same worlds"),
     ]

@@ -55,18 +55,18 @@ def sheet(rows: Sequence[Sequence[Tile]]) -> Picture:
         for across, (tile, words) in enumerate(row):
             top, left = GAP_PX + down * step_y, GAP_PX + across * step_x
             paper[top : top + tile.shape[0], left : left + tile.shape[1]] = np.clip(tile, 0, 1)
-            cell = np.ascontiguousarray(paper[top + tall : top + tall + WORDS_PX, left : left + wide])
-            paper[top + tall : top + tall + WORDS_PX, left : left + wide] = _written(cell, words)
+            paper[top + tall : top + tall + WORDS_PX, left : left + wide] = _written(words, wide)
     return paper
 
 
-def _written(cell: Picture, words: str) -> Picture:
+def _written(words: str, width: int) -> Picture:
     """Words on a strip of paper, smaller where they would not fit."""
+    strip = np.full((WORDS_PX, width, 3), round(255 * PAPER), np.uint8)
     font, scale = cv2.FONT_HERSHEY_SIMPLEX, 0.38
     (long, _), _ = cv2.getTextSize(words, font, scale, 1)
-    scale *= min(1.0, (cell.shape[1] - 4) / max(long, 1))
-    ink = tuple(part / 255 for part in INK)
-    return np.asarray(cv2.putText(cell, words, (2, WORDS_PX - 6), font, scale, ink, 1, cv2.LINE_AA), np.float32)
+    scale *= min(1.0, (width - 4) / max(long, 1))
+    cv2.putText(strip, words, (2, WORDS_PX - 6), font, scale, INK, 1, cv2.LINE_AA)
+    return (strip / 255).astype(np.float32)
 
 
 def _reconstruction(setting: Setting) -> list[list[Tile]]:

@@ -56,16 +56,17 @@ def plain(seed: int, things: int | None = 1) -> World:
 
 
 def legible(seed: int) -> World:
-    """A plain world of one thing that stands out: not striped, nor white before clouds, snow or facades, nor blue on
-    water. Of what a person must look twice at, a judge can't tell who is wrong."""
-    world = worlds.with_material(
-        plain(seed), 0, "shiny" if worlds.stream(seed, "bench material").random() < 0.3 else "matte"
-    )
+    """A plain world of one thing that stands out: not striped, nor white before clouds, snow, facades or pavement, nor
+    blue or black on water. Where a person must look twice, no judge can tell who is wrong."""
+    world = plain(seed)
+    polished = worlds.stream(seed, "bench material").random() < 0.3
+    world = worlds.with_material(world, 0, "shiny" if polished else "matte")
     colour = world.things[0].colour
     if colour == "white":
         skyline = "forest" if world.skyline in ("mountains", "city") else world.skyline
-        return replace(world, clouds=False, skyline=skyline)
-    return replace(world, ground="grass") if colour == "blue" and world.ground == "water" else world
+        world = replace(world, clouds=False, skyline=skyline)
+    drowned = {"white": "pavement", "blue": "water", "black": "water"}.get(colour)
+    return replace(world, ground="grass") if world.ground == drowned else world
 
 
 def shown(world: World, width: int = SIDE_PX, height: int = SIDE_PX, frame: int = 0) -> Picture:

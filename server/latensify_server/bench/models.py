@@ -14,7 +14,7 @@ import torch
 
 from latensify_bridge.errors import BadRequest
 from latensify_server import models
-from latensify_server.bench import edits, fidelity, flicker, obedience, speed
+from latensify_server.bench import edits, fidelity, flicker, obedience, shot, speed
 from latensify_server.bench.figures import Figure
 from latensify_server.bench.setting import Setting
 
@@ -37,6 +37,8 @@ ROWS = (
     Row("flicker", flicker.flicker, "warp error of edited shots over the truth's"),
     Row("inversion", fidelity.inversion, "DDIM inversion and back"),
     Row("speed", speed.restyle, "seconds of a 24-frame Restyle"),
+    Row("shot", shot.removal, "Remove over made clips"),
+    Row("shot-speed", shot.speed, "seconds of an 80-frame Remove"),
 )
 
 

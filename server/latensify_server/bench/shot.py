@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -11,18 +12,20 @@ import numpy as np
 from latensify_bridge.composite import composite
 from latensify_bridge.effects import ColourSpace, Fill, Motion, Remove
 from latensify_bridge.frames import Depth
+from latensify_bridge.windows import Window, windows_of
 from latensify_server import colour
 from latensify_server.bench import clips, measures
 from latensify_server.bench.clips import Clip
 from latensify_server.bench.figures import Figure
 from latensify_server.bench.measures import Picture, Region
+from latensify_server.bench.setting import Setting
 from latensify_server.diffusion import motion as moving
 from latensify_server.diffusion import remove as removing
 from latensify_server.engine import Plate, WindowEdit
 
 SEEDS = (0, 1, 2)
 UNSEEN_FEWEST_PX = 60
-Progress = Callable[[float, str], None]
+LONG_SIZE, LONG_COUNT = (432, 240), 80
 
 
 @dataclass(frozen=True)
@@ -215,20 +218,32 @@ def _seen_db(one: Score) -> float:
     return -np.inf if np.isnan(one.seen_db) else one.seen_db
 
 
-def figures(
-    progress: Progress,
-    names: Sequence[str] = tuple(clips.CLIPS),
-    seeds: Sequence[int] = SEEDS,
-    size: tuple[int, int] = (clips.WIDTH, clips.HEIGHT),
-    count: int = clips.COUNT,
-) -> list[Figure]:
-    """The figures of Remove without a fit. `progress` is told (0..1, clip) and may raise."""
-    wanted = [(name, seed) for name in names for seed in seeds]
-    cases = []
-    for number, (name, seed) in enumerate(wanted):
-        progress(number / len(wanted), f"taking the object out of {name}, seed {seed}")
-        cases.append(case_of(name, seed, size, count))
-    return figures_of(cases)
+def removal(setting: Setting) -> list[Figure]:
+    """The figures of Remove without a fit, over every clip and at most three seeds."""
+    wanted = [(name, seed) for seed in SEEDS[: setting.samples] for name in clips.CLIPS]
+    return figures_of([case_of(name, seed) for name, seed in setting.each("taking objects out of made clips", wanted)])
+
+
+def speed(setting: Setting) -> list[Figure]:
+    """Seconds that Remove without a fit takes for 80 frames of 432x240, in windows as a host asks for them."""
+    clip = clips.make("pan", 0, LONG_SIZE, LONG_COUNT)
+    work = work_of(clip, 0, window=16)
+    ranges = windows_of_range(1001, 1000 + LONG_COUNT, 16, 4)
+    began = time.perf_counter()
+    for window in setting.each("timing Remove", ranges):
+        plates = tuple(plate for plate in work.plates if window.first <= plate.number <= window.last)
+        removing.classically(replace(work, plates=plates), lambda fraction, stage: None)
+    seconds = time.perf_counter() - began
+    note = f"{LONG_SIZE[0]}x{LONG_SIZE[1]}, {LONG_COUNT} frames, windows of 16 with an overlap of 4, engine alone"
+    return [Figure("shot_classical_432x240_80_frames_s", seconds, 60.0, False, "s", 1, note)]
+
+
+def windows_of_range(first: int, last: int, window: int, overlap: int) -> list[Window]:
+    """Every window of a shot once, in order."""
+    every = {
+        one.index: one for frame in range(first, last + 1) for one in windows_of(frame, first, last, window, overlap)
+    }
+    return [every[index] for index in sorted(every)]
 
 
 def figures_of(cases: Sequence[Case]) -> list[Figure]:

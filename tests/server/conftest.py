@@ -21,14 +21,11 @@ Edit = Callable[..., list[Edited]]
 @pytest.fixture(scope="session")
 def random_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of models that holds one named `random`."""
-    torch = pytest.importorskip("torch")
-    from latensify_server.training import parts
+    pytest.importorskip("torch")
+    from server import untrained
 
     folder = tmp_path_factory.mktemp("models")
-    torch.manual_seed(0)
-    words = parts.tokenizer(["winter, snow covered", "thick fog", "empty background"], 20)
-    networks = parts.autoencoder(), parts.denoiser(), parts.text_encoder(len(words))
-    parts.save(folder / RANDOM_MODEL, *networks, words, "Random weights.\n")
+    untrained.model_folder(folder / RANDOM_MODEL)
     return folder
 
 

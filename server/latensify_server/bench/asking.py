@@ -16,8 +16,8 @@ from latensify_bridge.effects import Restyle
 from latensify_bridge.errors import ModelMissing
 from latensify_server import models
 from latensify_server.bench.measures import Picture
+from latensify_server.diffusion import inversion, pictures, sampling
 from latensify_server.diffusion import model as loading
-from latensify_server.diffusion import pictures, sampling
 from latensify_server.diffusion.model import Model
 
 STEPS = Restyle().num_inference_steps
@@ -55,9 +55,9 @@ def rebuilt(model: Model, picture: Picture) -> Picture:
 
 def generated(model: Model, prompt: str, seed: int, width: int, height: int) -> Picture:
     """A picture of nothing but its prompt: no source, full noise."""
-    shape = (model.channels, height // model.multiple, width // model.multiple)
-    noise = sampling.noise(shape, seed, [0], model.device, model.dtype)
-    source, mask = torch.zeros_like(noise), torch.ones_like(noise[:, :1])
+    blank = pictures.encode_picture(model, np.zeros((height, width, 3), np.float32))
+    source, mask = torch.zeros_like(blank), torch.ones_like(blank[:, :1])
+    noise = sampling.noise(blank.shape[1:], seed, [0], model.device, model.dtype)
     edited = sampling.edit(model, source, mask, prompt, "", 1.0, GUIDANCE, STEPS, noise, _silent)
     return pictures.decode_picture(model, edited)
 
@@ -65,7 +65,7 @@ def generated(model: Model, prompt: str, seed: int, width: int, height: int) -> 
 def edited(model: Model, picture: Picture, prompt: str, mask: Mask | None = None, seed: int = 0) -> Picture:
     """The picture edited by prompt: all of it, or in the latents that a mask touches. Nothing is put back after."""
     source = pictures.encode_picture(model, picture)
-    where = torch.ones_like(source[:, :1]) if mask is None else _latent_mask(model, mask, source)
+    where = torch.ones_like(source[:, :1]) if mask is None else pictures.latent_mask(model, mask, source)
     noise = pictures.still_noise(model, source, seed)
     changed = sampling.edit(model, source, where, prompt, "", 1.0, GUIDANCE, STEPS, noise, _silent)
     return pictures.decode_picture(model, changed)
@@ -74,15 +74,10 @@ def edited(model: Model, picture: Picture, prompt: str, mask: Mask | None = None
 def inversion_error(model: Model, picture: Picture, prompt: str, steps: int = INVERSION_STEPS) -> float:
     """Relative error of the latents after DDIM inversion and back under the same prompt: 0 is exact."""
     latents = pictures.encode_picture(model, picture)
-    noise = sampling.invert(model, latents, prompt, steps, _silent)
+    noise = inversion.invert(model, latents, prompt, steps, _silent)
     source, mask = torch.zeros_like(latents), torch.ones_like(latents[:, :1])
     back = sampling.edit(model, source, mask, prompt, "", 1.0, 1.0, steps, noise, _silent)
     return float((back - latents).norm() / latents.norm())
-
-
-def _latent_mask(model: Model, mask: Mask, latents: torch.Tensor) -> torch.Tensor:
-    given = torch.from_numpy(np.ascontiguousarray(mask > 0, dtype=np.float32))[None, None]
-    return torch.nn.functional.max_pool2d(given, model.multiple).to(latents)
 
 
 def _silent(done: float) -> None:

@@ -22,6 +22,7 @@ from latensify_server.diffusion.matte import Matte, matte_of
 from latensify_server.diffusion.model import Model
 from latensify_server.diffusion.parallel import Report, each, workers
 from latensify_server.diffusion.result import edited_box
+from latensify_server.diffusion.sampling import Glances
 from latensify_server.diffusion.whole_frame import whole_frames
 from latensify_server.engine import ProgressCall, WindowEdit
 
@@ -53,10 +54,10 @@ def generate(model: Model, work: WindowEdit, progress: ProgressCall) -> list[Edi
 
 
 def _from_source(model: Model, work: WindowEdit, params: Generate, progress: ProgressCall) -> list[Edited]:
-    def sample(source: Tensor, matte: Matte, report: Report) -> Tensor | None:
+    def sample(source: Tensor, matte: Matte, report: Report, glances: Glances) -> Tensor | None:
         if params.strength == 0:
             return None
-        return _sampled(model, params, source, params.strength, report)
+        return _sampled(model, params, source, params.strength, report, glances)
 
     return whole_frames(model, work, progress, sample)
 
@@ -69,11 +70,13 @@ def _picture(model: Model, work: WindowEdit, params: Generate, report: Report) -
     wide, high = pictures.fitted(width, height, work.pixel_aspect, longest, model.multiple)
     if params.camera_move in (CameraMove.PAN_LEFT, CameraMove.PAN_RIGHT):
         wide = model.multiple * round(wide * (1 + params.move_amount) / model.multiple)
-    empty = torch.zeros(1, model.channels, high // model.multiple, wide // model.multiple)
+    empty = torch.zeros(1, model.channels, high // model.factor, wide // model.factor)
     return pictures.decode_picture(model, _sampled(model, params, empty.to(model.device, model.dtype), 1.0, report))
 
 
-def _sampled(model: Model, params: Generate, start: Tensor, strength: float, report: Report) -> Tensor:
+def _sampled(
+    model: Model, params: Generate, start: Tensor, strength: float, report: Report, glances: Glances | None = None
+) -> Tensor:
     """Latents like `start`, from it and full noise: the same noise for every frame of that size."""
     return sampling.edit(
         model,
@@ -87,6 +90,7 @@ def _sampled(model: Model, params: Generate, start: Tensor, strength: float, rep
         sampling.noise(start.shape[1:], params.seed, [pictures.STILL], model.device, model.dtype),
         report,
         start=start,
+        glances=glances,
     )
 
 

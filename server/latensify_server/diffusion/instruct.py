@@ -15,6 +15,7 @@ from latensify_server.diffusion import pictures, sampling
 from latensify_server.diffusion.matte import Matte
 from latensify_server.diffusion.model import Model
 from latensify_server.diffusion.parallel import Report
+from latensify_server.diffusion.sampling import Glances
 from latensify_server.diffusion.whole_frame import whole_frames
 from latensify_server.engine import ProgressCall, WindowEdit
 
@@ -29,7 +30,7 @@ def instruct(model: Model, work: WindowEdit, progress: ProgressCall) -> list[Edi
     if not params.text():
         raise BadParameter("Instruct needs an instruction: type a prompt, or choose a preset.")
 
-    def sample(source: Tensor, matte: Matte, report: Report) -> Tensor | None:
+    def sample(source: Tensor, matte: Matte, report: Report, glances: Glances) -> Tensor | None:
         if params.strength == 0:
             return None
         return sampling.edit(
@@ -43,6 +44,7 @@ def instruct(model: Model, work: WindowEdit, progress: ProgressCall) -> list[Edi
             pictures.steps_of(params),
             pictures.still_noise(model, source, params.seed),
             report,
+            glances=glances,
             image_guidance_scale=params.image_guidance_scale,
         )
 

@@ -1,37 +1,53 @@
 """A latent diffusion model as one frozen value, and the four things that can be done with it.
 
-The folder is diffusers' own: `vae/`, `unet/`, `text_encoder/`, `tokenizer/`, `scheduler/` (Rombach et al.,
-"High-Resolution Image Synthesis with Latent Diffusion Models", 2022). The denoiser sees the noisy latents, a mask and
-the source latents, stacked in the order of diffusers' StableDiffusionInpaintPipeline. Every frame is run alone:
+The folder is diffusers' own: `vae/`, `unet/` or `transformer/`, `text_encoder/`, `tokenizer/`, `scheduler/` (Rombach et
+al., "High-Resolution Image Synthesis with Latent Diffusion Models", 2022). The denoiser sees the noisy latents, a mask
+and the source latents, stacked in the order of diffusers' StableDiffusionInpaintPipeline. Every frame is run alone:
 batching may change the order of sums in a convolution, and with it the last bits of a frame.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from diffusers import AutoencoderDC, AutoencoderKL, DDIMScheduler, PixArtTransformer2DModel, UNet2DConditionModel
+from diffusers.models.autoencoders.vae import EncoderOutput
+from diffusers.models.modeling_outputs import AutoencoderKLOutput
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
+
+from latensify_server.diffusion.attention import Glance, look_across_frames
+
+AUTOENCODERS = {"AutoencoderDC": AutoencoderDC, "AutoencoderKL": AutoencoderKL}
+DENOISERS = {"unet": UNet2DConditionModel, "transformer": PixArtTransformer2DModel}
+"""By the folder that each lies in."""
+
+CONDITIONS = {"resolution": None, "aspect_ratio": None}
+"""PixArt asks for these even where it has no use for them; a U-Net does not mind."""
 
 PICKLED = (".bin", ".ckpt", ".pt", ".pth", ".pkl", ".pickle")
 
 
 @dataclass(frozen=True)
 class Model:
-    """Everything loaded from a model folder; image sides must be multiples of `multiple` pixels."""
+    """Everything loaded from a model folder.
+
+    Image sides must be multiples of `multiple` pixels; `factor` of them, each way, are one cell of the latents.
+    """
 
     name: str
-    vae: AutoencoderKL
-    unet: UNet2DConditionModel
+    vae: AutoencoderDC | AutoencoderKL
+    denoiser: UNet2DConditionModel | PixArtTransformer2DModel
     text_encoder: CLIPTextModel
     tokenizer: CLIPTokenizer
     scheduler: DDIMScheduler
     device: torch.device
     dtype: torch.dtype
+    factor: int
     multiple: int
 
     @property
@@ -53,28 +69,47 @@ def load(folder: Path, device: str = "cpu", dtype: torch.dtype = torch.float32) 
     if pickled:
         raise ValueError(f"{folder} holds pickled weights ({', '.join(pickled)}); convert them to safetensors first.")
     weights = {"local_files_only": True, "use_safetensors": True}
-    vae = AutoencoderKL.from_pretrained(folder, subfolder="vae", **weights)
-    unet = UNet2DConditionModel.from_pretrained(folder, subfolder="unet", **weights)
+    vae = _autoencoder(folder).from_pretrained(folder, subfolder="vae", **weights)
+    kind = next((kind for kind in DENOISERS if (folder / kind).is_dir()), "unet")
+    denoiser = DENOISERS[kind].from_pretrained(folder, subfolder=kind, **weights)
     text_encoder = CLIPTextModel.from_pretrained(folder, subfolder="text_encoder", **weights)
     expected = 2 * vae.config.latent_channels + 1
-    if unet.config.in_channels != expected:
+    if denoiser.config.in_channels != expected:
         raise ValueError(
-            f"The denoiser of {folder} takes {unet.config.in_channels} channels; an inpainting denoiser "
+            f"The denoiser of {folder} takes {denoiser.config.in_channels} channels; an inpainting denoiser "
             f"with {expected} (latents, mask, source) is needed."
         )
-    for part in (vae, unet, text_encoder):
+    for part in (vae, denoiser, text_encoder):
         part.to(device=device, dtype=dtype).eval().requires_grad_(False)
+    look_across_frames(denoiser)
     return Model(
         name=folder.name,
         vae=vae,
-        unet=unet,
+        denoiser=denoiser,
         text_encoder=text_encoder,
         tokenizer=CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True),
         scheduler=DDIMScheduler.from_pretrained(folder, subfolder="scheduler", local_files_only=True),
         device=torch.device(device),
         dtype=dtype,
-        multiple=2 ** (len(vae.config.block_out_channels) - 1),
+        factor=_factor(vae),
+        multiple=_factor(vae) * (denoiser.config.patch_size if kind == "transformer" else 1),
     )
+
+
+def _autoencoder(folder: Path) -> type[AutoencoderDC | AutoencoderKL]:
+    """The class that the folder's index names. Raises ValueError for one that is not known."""
+    _, name = json.loads((folder / "model_index.json").read_text()).get("vae", (None, None))
+    if name not in AUTOENCODERS:
+        raise ValueError(f"The autoencoder of {folder} is a {name}; {' or '.join(AUTOENCODERS)} is needed.")
+    found: type[AutoencoderDC | AutoencoderKL] = AUTOENCODERS[name]
+    return found
+
+
+def _factor(vae: AutoencoderDC | AutoencoderKL) -> int:
+    """How many times smaller latents are than pixels, each way."""
+    if isinstance(vae, AutoencoderDC):
+        return int(vae.spatial_compression_ratio)
+    return int(2 ** (len(vae.config.block_out_channels) - 1))
 
 
 @torch.no_grad()
@@ -90,7 +125,12 @@ def encode(model: Model, images: Tensor) -> Tensor:
             f"its sides must be multiples of {model.multiple} pixels."
         )
     signal = (images.to(model.device, model.dtype) * 2 - 1).clamp(-1, 1)
-    return torch.cat([model.vae.encode(one).latent_dist.mode() for one in signal.split(1)]) * _scale(model)
+    return torch.cat([_latents(model.vae.encode(one)) for one in signal.split(1)]) * _scale(model)
+
+
+def _latents(encoded: EncoderOutput | AutoencoderKLOutput) -> Tensor:
+    latents: Tensor = encoded.latent if isinstance(encoded, EncoderOutput) else encoded.latent_dist.mode()
+    return latents
 
 
 @torch.no_grad()
@@ -111,7 +151,15 @@ def embed(model: Model, prompts: Sequence[str]) -> Tensor:
 
 
 @torch.no_grad()
-def denoise(model: Model, latents: Tensor, timestep: int, mask: Tensor, source: Tensor, text: Tensor) -> Tensor:
+def denoise(
+    model: Model,
+    latents: Tensor,
+    timestep: int,
+    mask: Tensor,
+    source: Tensor,
+    text: Tensor,
+    glance: Glance | None = None,
+) -> Tensor:
     """One prediction of the denoiser, shape of `latents`; what it predicts is `model.scheduler.config.prediction_type`.
 
     Args:
@@ -119,9 +167,17 @@ def denoise(model: Model, latents: Tensor, timestep: int, mask: Tensor, source: 
         mask: [n, 1, h, w], 1 where the picture is to change.
         source: latents of the picture edited, [n, c, h, w]; zeros for none.
         text: from `embed`, [n, tokens, width].
+        glance: at an anchor frame, or None for a frame by itself; n is 1 then.
     """
     stacked = torch.cat([latents, mask, source], dim=1)
-    predicted: Tensor = model.unet(stacked, timestep, encoder_hidden_states=text).sample
+    times = torch.full((len(latents),), timestep, device=latents.device)
+    predicted: Tensor = model.denoiser(
+        stacked,
+        timestep=times,
+        encoder_hidden_states=text,
+        added_cond_kwargs=CONDITIONS,
+        cross_attention_kwargs={"glance": glance},
+    ).sample
     return predicted
 
 

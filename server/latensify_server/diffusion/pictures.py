@@ -50,10 +50,10 @@ def still_noise(model: Model, latents: Tensor, seed: int) -> Tensor:
 
 def latent_mask(model: Model, matte: Image, latents: Tensor) -> Tensor:
     """A matte [height, width] at the size of latents [n, c, h, w]: [1, 1, h, w], 1 in each cell that it touches."""
-    rows, columns = latents.shape[-2] * model.multiple, latents.shape[-1] * model.multiple
+    rows, columns = latents.shape[-2] * model.factor, latents.shape[-1] * model.factor
     touched = cv2.resize((matte > 0).astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA) > 0
     mask = torch.from_numpy(touched.astype(np.float32))[None, None].to(model.device, model.dtype)
-    return torch.nn.functional.max_pool2d(mask, model.multiple)
+    return torch.nn.functional.max_pool2d(mask, model.factor)
 
 
 def encode_picture(model: Model, display: Image) -> Tensor:

@@ -23,8 +23,10 @@ from latensify_server.diffusion.matte import Matte, box_of, matte_of
 from latensify_server.diffusion.model import Model
 from latensify_server.diffusion.parallel import Report, each, workers
 from latensify_server.diffusion.result import edited_box, nothing_edited
+from latensify_server.diffusion.sampling import Glances
 from latensify_server.diffusion.steady import Pair, steadied
 from latensify_server.diffusion.transfer import transfer
+from latensify_server.diffusion.whole_frame import in_agreement
 from latensify_server.engine import Plate, ProgressCall, WindowEdit
 
 LONG_SIDE = {Quality.FINAL: 256, Quality.DRAFT: 160}
@@ -49,8 +51,8 @@ def replace(model: Model, work: WindowEdit, progress: ProgressCall) -> list[Edit
     concerned = [index for index, matte in enumerate(mattes) if matte.any()]
     views = dict(zip(concerned, views_of([mattes[index] for index in concerned]), strict=True))
 
-    def pair(index: int, report: Report) -> Pair:
-        return _pair(model, work, work.plates[index], mattes[index], views[index], report)
+    def pair(index: int, glances: Glances, report: Report) -> Pair:
+        return _pair(model, work, work.plates[index], mattes[index], views[index], report, glances)
 
     def finish(index: int, report: Report) -> Edited:
         edited = steadied(pairs, concerned.index(index))
@@ -58,7 +60,7 @@ def replace(model: Model, work: WindowEdit, progress: ProgressCall) -> list[Edit
         return laid(work, work.plates[index], mattes[index], views[index], Pair(seen, edited))
 
     threads = workers(model.device)
-    pairs = each(concerned, pair, lambda done: progress(0.9 * done, "denoising"), threads)
+    pairs = in_agreement(concerned, pair, lambda done: progress(0.9 * done, "denoising"), threads)
     finished = each(concerned, finish, lambda done: progress(0.9 + 0.1 * done, "laying in"), threads)
     results = dict(zip(concerned, finished, strict=True))
     return [results.get(index) or nothing_edited(work) for index in range(len(work.plates))]
@@ -87,7 +89,9 @@ def _cleaned(matte: Matte) -> Matte:
 
 
 @torch.no_grad()
-def _pair(model: Model, work: WindowEdit, plate: Plate, matte: Matte, view: Box, report: Report) -> Pair:
+def _pair(
+    model: Model, work: WindowEdit, plate: Plate, matte: Matte, view: Box, report: Report, glances: Glances
+) -> Pair:
     params = work.params
     assert isinstance(params, Replace)
     linear = colour.to_linear(plate.pixels[..., :3][view.slices], params.colour_space)
@@ -107,6 +111,7 @@ def _pair(model: Model, work: WindowEdit, plate: Plate, matte: Matte, view: Box,
         pictures.steps_of(params),
         pictures.still_noise(model, source, params.seed),
         report,
+        glances=glances,
     )
     return Pair(seen, pictures.decode_picture(model, edited))
 

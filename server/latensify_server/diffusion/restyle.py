@@ -11,6 +11,7 @@ from latensify_server.diffusion import pictures, sampling
 from latensify_server.diffusion.matte import Matte
 from latensify_server.diffusion.model import Model
 from latensify_server.diffusion.parallel import Report
+from latensify_server.diffusion.sampling import Glances
 from latensify_server.diffusion.whole_frame import whole_frames
 from latensify_server.engine import ProgressCall, WindowEdit
 
@@ -20,7 +21,7 @@ def restyle(model: Model, work: WindowEdit, progress: ProgressCall) -> list[Edit
     params = work.params
     assert isinstance(params, Restyle)
 
-    def sample(source: Tensor, matte: Matte, report: Report) -> Tensor | None:
+    def sample(source: Tensor, matte: Matte, report: Report, glances: Glances) -> Tensor | None:
         if params.strength == 0 or not params.text():
             return None
         return sampling.edit(
@@ -34,6 +35,7 @@ def restyle(model: Model, work: WindowEdit, progress: ProgressCall) -> list[Edit
             pictures.steps_of(params),
             pictures.still_noise(model, source, params.seed),
             report,
+            glances=glances,
         )
 
     return whole_frames(model, work, progress, sample)

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 
 import torch
 from torch import Tensor
 
+from latensify_server.diffusion.attention import Glance
 from latensify_server.diffusion.model import Model, denoise, embed
 
 GUIDANCE_RESCALE = 0.5
-INVERSION_REFINEMENTS = 3
 Progress = Callable[[float], None]
+Glances = Callable[[int, int], Glance | None]
 
 
 def noise(shape: Sequence[int], seed: int, frames: Sequence[int], device: torch.device, dtype: torch.dtype) -> Tensor:
@@ -51,6 +51,7 @@ def edit(
     progress: Progress,
     start: Tensor | None = None,
     image_guidance_scale: float = 1.0,
+    glances: Glances | None = None,
 ) -> Tensor:
     """Edit latents by prompt: noise them partially, then denoise under the prompt with the source as condition.
 
@@ -68,6 +69,7 @@ def edit(
         start: latents that are noised; the source when None.
         image_guidance_scale: how closely the source is kept (InstructPix2Pix's second guidance); 1 is none and costs
             nothing.
+        glances: at an anchor frame, by timestep and branch of the guidance; None for frames by themselves.
 
     Returns:
         Edited latents [n, c, h, w].
@@ -83,36 +85,13 @@ def edit(
     edited = []
     for latents, one_mask, one_source in zip(begin.split(1), mask.split(1), source.split(1), strict=True):
         for now, after in zip(timesteps, [*timesteps[1:], -1], strict=True):
-            prediction = guided(model, latents, now, one_mask, one_source, text, guidance_scale, image_guidance_scale)
+            scales = guidance_scale, image_guidance_scale
+            prediction = guided(model, latents, now, one_mask, one_source, text, *scales, glances)
             latents = step(model, prediction, now, after, latents)
             done += 1
             progress(done / (len(timesteps) * len(source)))
         edited.append(latents)
     return torch.cat(edited)
-
-
-@torch.no_grad()
-def invert(model: Model, latents: Tensor, prompt: str, steps: int, progress: Progress) -> Tensor:
-    """The noise from which DDIM under `prompt` gives `latents` back (text to image: no source, mask 1).
-
-    DDIM inversion (Song et al., 2021) whose every step is refined to a fixed point (Pan et al., "Effective Real Image
-    Editing with Accelerated Iterative Diffusion Inversion", 2023). Give the result to `edit` as `noise`, with strength
-    1, a source of zeros, guidance 1 and the same number of steps.
-    """
-    text = embed(model, [prompt])
-    path = [-1, *reversed(schedule(model, steps))]
-    inverted = []
-    for index, known in enumerate(latents.split(1)):
-        mask, source = torch.ones_like(known[:, :1]), torch.zeros_like(known)
-        for number, (now, after) in enumerate(pairwise(path)):
-            noisier = known
-            for _ in range(1 + INVERSION_REFINEMENTS):
-                prediction = denoise(model, noisier, after, mask, source, text)
-                noisier = _unstep(model, prediction, after, now, known)
-            known = noisier
-            progress((index + (number + 1) / (len(path) - 1)) / len(latents))
-        inverted.append(known)
-    return torch.cat(inverted)
 
 
 def schedule(model: Model, steps: int) -> list[int]:
@@ -124,14 +103,14 @@ def schedule(model: Model, steps: int) -> list[int]:
 
 def add_noise(model: Model, latents: Tensor, noise: Tensor, timestep: int) -> Tensor:
     """Latents as the forward process would have them at `timestep`."""
-    signal, sigma = _levels(model, timestep)
+    signal, sigma = levels(model, timestep)
     return latents * signal + noise * sigma
 
 
 def step(model: Model, prediction: Tensor, now: int, after: int, latents: Tensor) -> Tensor:
     """One deterministic DDIM step from timestep `now` to `after`; -1 stands for the clean latents."""
-    clean, residue = _split(model, prediction, now, latents)
-    signal, sigma = _levels(model, after)
+    clean, residue = split(model, prediction, now, latents)
+    signal, sigma = levels(model, after)
     return clean * signal + residue * sigma
 
 
@@ -144,15 +123,20 @@ def guided(
     text: Tensor,
     scale: float,
     image_scale: float = 1.0,
+    glances: Glances | None = None,
 ) -> Tensor:
     """Prediction for one frame under guidance; `text` is [2, tokens, width], negative then positive.
 
     `image_scale` leads away from what the model would say without a source (Brooks et al., 2023, 3.2.1). The guided
     prediction's spread is brought part of the way back to the unguided one's (Lin et al., 2024, 3.4).
     """
+    look = glances or (lambda timestep, branch: None)
     if scale == 1 and image_scale == 1:
-        return denoise(model, latents, timestep, mask, source, text[1:])
-    away, towards = (denoise(model, latents, timestep, mask, source, one) for one in text.split(1))
+        return denoise(model, latents, timestep, mask, source, text[1:], look(timestep, 1))
+    away, towards = (
+        denoise(model, latents, timestep, mask, source, one, look(timestep, branch))
+        for branch, one in enumerate(text.split(1))
+    )
     mixed = away + (towards - away) * scale
     if image_scale != 1:
         sourceless = denoise(model, latents, timestep, torch.ones_like(mask), torch.zeros_like(source), text[:1])
@@ -160,25 +144,18 @@ def guided(
     return mixed * (GUIDANCE_RESCALE * towards.std() / mixed.std() + 1 - GUIDANCE_RESCALE)
 
 
-def _levels(model: Model, timestep: int) -> tuple[float, float]:
+def levels(model: Model, timestep: int) -> tuple[float, float]:
     """Parts of signal and of noise at a timestep: square roots of alpha-bar and of one minus alpha-bar."""
     kept = 1.0 if timestep < 0 else float(model.scheduler.alphas_cumprod[timestep])
     return kept**0.5, (1 - kept) ** 0.5
 
 
-def _split(model: Model, prediction: Tensor, timestep: int, latents: Tensor) -> tuple[Tensor, Tensor]:
+def split(model: Model, prediction: Tensor, timestep: int, latents: Tensor) -> tuple[Tensor, Tensor]:
     """Clean latents and noise implied by a prediction (v: Salimans and Ho, "Progressive Distillation", 2022)."""
-    signal, sigma = _levels(model, timestep)
-    if model.scheduler.config.prediction_type == "v_prediction":
+    signal, sigma = levels(model, timestep)
+    kind = model.scheduler.config.prediction_type
+    if kind == "v_prediction":
         return latents * signal - prediction * sigma, latents * sigma + prediction * signal
+    if kind == "sample":
+        return prediction, (latents - prediction * signal) / sigma
     return (latents - prediction * sigma) / signal, prediction
-
-
-def _unstep(model: Model, prediction: Tensor, noisier: int, cleaner: int, known: Tensor) -> Tensor:
-    """The latents at `noisier` from which `step` gives `known` at `cleaner`, the prediction held fixed."""
-    signal, sigma = _levels(model, noisier)
-    signal_after, sigma_after = _levels(model, cleaner)
-    if model.scheduler.config.prediction_type == "v_prediction":
-        drift = sigma * signal_after - signal * sigma_after
-        return (known + prediction * drift) / (signal * signal_after + sigma * sigma_after)
-    return (known - prediction * sigma_after) * (signal / signal_after) + prediction * sigma

@@ -1,17 +1,24 @@
-"""Training samples: what the denoiser sees and what it should answer, drawn deterministically by number."""
+"""Training samples: what the denoiser sees and what it should answer, drawn deterministically by number.
+
+One form serves every effect (Brooks et al., "InstructPix2Pix", 2023): a source, a mask of what may change, a text.
+Counterfactuals are exact: the same world with one thing changed, or a photograph with a drawn object laid over it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 
-from latensify_server.training import looks, photos, scenes
+from latensify_server.training import looks, mattes, photos, render, worlds
+from latensify_server.training.changes import CONDITIONS, Change, change, conditioned, plain, some_seed
 from latensify_server.training.looks import Image, Regions
+from latensify_server.training.worlds import World
 
-SHAPES = ((128, 128), (192, 104), (128, 128), (160, 96), (128, 128), (256, 144), (128, 128), (192, 128))
+SHAPES = ((128, 128), (128, 128), (192, 104), (128, 128), (128, 128), (160, 96), (128, 128), (256, 144))
 SHARD = 250
+FRAMES = 24
 GREY = np.float32(0.5)
 PRESETS = tuple(looks.LOOKS)
 NOTHING = ("", "", "empty background", "nothing there")
@@ -30,12 +37,29 @@ class Sample:
 
 @dataclass(frozen=True)
 class View:
-    """A picture to start from; `scene` is None for photographs."""
+    """A picture to start from; `world` is None for photographs."""
 
     image: Image
     regions: Regions
-    scene: scenes.Scene | None
+    world: World | None
     masks: tuple[Image, ...]
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """The size of samples, and a studio's own frames, which then stand in for worlds and photographs alike."""
+
+    width: int
+    height: int
+    own: Own | None = None
+
+
+@dataclass(frozen=True)
+class Own:
+    """Frames [h, w, 3] in sRGB 0..1 and what a prompt calls them ("": nothing)."""
+
+    frames: tuple[Image, ...]
+    caption: str = ""
 
 
 def shape_of(shard: int) -> tuple[int, int]:
@@ -43,153 +67,170 @@ def shape_of(shard: int) -> tuple[int, int]:
     return SHAPES[shard % len(SHAPES)]
 
 
-def shard(number: int, seed: int) -> list[Sample]:
+def shard(number: int, seed: int, own: Own | None = None) -> list[Sample]:
     """The samples of one shard; the same for the same number and seed."""
-    width, height = shape_of(number)
-    return [sample(width, height, scenes.stream(seed, f"sample {number} {index}")) for index in range(SHARD)]
+    canvas = Canvas(*shape_of(number), own)
+    return [sample(canvas, worlds.stream(seed, f"sample {number} {index}")) for index in range(SHARD)]
 
 
-def view(width: int, height: int, rng: np.random.Generator, photographic: float = 0.55) -> View:
-    """A photograph's crop, or a drawn scene."""
-    if rng.random() >= photographic:
-        scene = scenes.random_scene(int(rng.integers(2**31)))
-        picture = scenes.draw(scene, width, height)
-        return View(picture.image, picture.regions, scene, picture.masks)
-    names = photos.VIEWS if rng.random() < 0.93 else photos.TEXTURES
-    image = photos.crop(photos.photo(str(rng.choice(names))), width, height, rng)
+def sample(canvas: Canvas, rng: np.random.Generator) -> Sample:
+    """One sample of any kind that the canvas can have."""
+    makers = {make: share for make, share in KINDS.items() if canvas.own is None or make in OWN_KINDS}
+    shares = np.array(list(makers.values()))
+    return list(makers)[int(rng.choice(len(makers), p=shares / shares.sum()))](canvas, rng)
+
+
+def view(canvas: Canvas, rng: np.random.Generator, photographic: float = 0.5) -> View:
+    """A photograph's crop, or a world on a clear day."""
+    if canvas.own is None and rng.random() >= photographic:
+        world = plain(worlds.random_world(some_seed(rng)))
+        picture = render.draw(world, canvas.width, canvas.height, int(rng.integers(FRAMES)))
+        return View(picture.image, picture.regions, world, picture.masks)
+    image = _photograph(canvas, rng, photos.VIEWS if rng.random() < 0.93 else photos.TEXTURES)
     regions = photos.regions_of(image)
     if rng.random() < 0.25:
-        image, regions = _collage(image, width, height, rng)
+        image, regions = _collage(canvas, image, rng)
     return View(photos.jitter(image, rng), regions, None, ())
 
 
-def _collage(image: Image, width: int, height: int, rng: np.random.Generator) -> tuple[Image, Regions]:
+def _photograph(canvas: Canvas, rng: np.random.Generator, names: tuple[str, ...]) -> Image:
+    """A crop of one of these photographs, or of the studio's own frames."""
+    if canvas.own:
+        image = canvas.own.frames[int(rng.integers(len(canvas.own.frames)))]
+    else:
+        image = photos.photo(str(rng.choice(names)))
+    return photos.crop(image, canvas.width, canvas.height, rng)
+
+
+def _collage(canvas: Canvas, image: Image, rng: np.random.Generator) -> tuple[Image, Regions]:
     """Another photograph's piece laid over a part of the picture: textures meet that never met."""
-    other = photos.crop(photos.photo(str(rng.choice(photos.VIEWS))), width, height, rng)
-    cut = looks.ramp(looks.fractal(height, width, rng, 0.8, 3), 0.5, 0.53)
+    other = _photograph(canvas, rng, photos.VIEWS)
+    cut = looks.ramp(looks.fractal(canvas.height, canvas.width, rng, 0.8, 3), 0.5, 0.53)
     mixed = looks.mix(image, other, cut)
     return mixed, photos.regions_of(mixed)
 
 
-def sample(width: int, height: int, rng: np.random.Generator) -> Sample:
-    """One sample of any kind."""
-    kind = rng.choice(["restyle", "inpaint", "identity", "instruct", "text"], p=[0.5, 0.22, 0.05, 0.09, 0.14])
-    make = {"restyle": _restyle, "inpaint": _inpaint, "identity": _identity, "instruct": _instruct, "text": _text}
-    return make[str(kind)](width, height, rng)
+def _generate(canvas: Canvas, rng: np.random.Generator) -> Sample:
+    """Text to image: no source, the world's caption."""
+    if canvas.own:
+        image = view(canvas, rng).image
+        return Sample(np.full_like(image, GREY), image, _whole(canvas), canvas.own.caption, sourced=False)
+    world = worlds.random_world(some_seed(rng))
+    if rng.random() < 0.25:
+        world = plain(world)
+    image = render.draw(world, canvas.width, canvas.height, int(rng.integers(FRAMES))).image
+    return Sample(np.full_like(image, GREY), image, _whole(canvas), worlds.caption(world), sourced=False)
 
 
-def _restyle(width: int, height: int, rng: np.random.Generator) -> Sample:
+def _restyle(canvas: Canvas, rng: np.random.Generator) -> Sample:
     """A whole frame under a look; now and then from another look, back to daylight, or only inside a mask."""
-    seen = view(width, height, rng)
+    seen = view(canvas, rng, photographic=0.6)
     prompt = str(rng.choice(PRESETS[:-1]))
     source, target = seen.image, looks.apply(prompt, seen.image, seen.regions, rng)
     if rng.random() < 0.08:
         source, target, prompt = target, source, PRESETS[-1]
     text = prompt if rng.random() < 0.7 else str(rng.choice(looks.LOOKS[prompt][1]))
-    if seen.scene and rng.random() < 0.25:
-        text = f"{scenes.caption(seen.scene)}, {text}"
+    if seen.world and rng.random() < 0.2:
+        text = f"{worlds.caption(seen.world)}, {text}"
     if rng.random() < 0.1:
-        mask = hole(width, height, rng)
+        mask = mattes.hole(canvas.width, canvas.height, rng)
         return Sample(source, looks.mix(source, target, mask), mask, text)
-    return Sample(source, target, np.ones((height, width), np.float32), text)
+    return Sample(source, target, _whole(canvas), text)
 
 
-def _identity(width: int, height: int, rng: np.random.Generator) -> Sample:
-    image = view(width, height, rng).image
-    return Sample(image, image, np.ones((height, width), np.float32), "")
+def _condition(canvas: Canvas, rng: np.random.Generator) -> Sample:
+    """A world at another time of day, in other weather or another season; nothing else differs."""
+    world = worlds.random_world(some_seed(rng))
+    attribute = str(rng.choice(list(CONDITIONS), p=[0.45, 0.4, 0.15]))
+    if rng.random() < 0.6:
+        world = plain(world)
+    others = [value for value in CONDITIONS[attribute] if value != getattr(world, attribute)]
+    wanted = str(rng.choice(others))
+    frame = int(rng.integers(FRAMES))
+    before = render.draw(world, canvas.width, canvas.height, frame).image
+    after = render.draw(conditioned(world, attribute, wanted), canvas.width, canvas.height, frame).image
+    now, words = wanted, CONDITIONS[attribute]
+    if rng.random() < 0.4:
+        before, after, now = after, before, getattr(world, attribute)
+    return Sample(before, after, _whole(canvas), str(rng.choice(words[now])))
 
 
-def _text(width: int, height: int, rng: np.random.Generator) -> Sample:
-    """Text to image: no source, the scene's caption with a look."""
-    seen = view(width, height, rng, photographic=0.0)
-    assert seen.scene
-    prompt = str(rng.choice(PRESETS))
-    image = looks.apply(prompt, seen.image, seen.regions, rng)
-    blank = np.full_like(image, GREY)
-    text = f"{scenes.caption(seen.scene)}, {prompt}" if rng.random() < 0.7 else scenes.caption(seen.scene)
-    if "," not in text.replace(scenes.caption(seen.scene), ""):
-        image = seen.image
-    return Sample(blank, image, np.ones((height, width), np.float32), text, sourced=False)
+def drawn(changed: Change, canvas: Canvas, rng: np.random.Generator) -> tuple[Image, Image, Image]:
+    """Before, after, and where the thing stands in either; a third of the time on a photograph."""
+    frame = int(rng.integers(FRAMES))
+    photographic = rng.random() < 0.35 or canvas.own is not None
+    pair = (changed.before, changed.after)
+    before, after = (render.draw(plain(w) if photographic else w, canvas.width, canvas.height, frame) for w in pair)
+    outline = np.zeros((canvas.height, canvas.width), np.float32)
+    for world, picture in zip(pair, (before, after), strict=True):
+        if len(world.things) == max(len(changed.before.things), len(changed.after.things)):
+            outline = np.maximum(outline, picture.masks[changed.index])
+    if not photographic:
+        return before.image, after.image, outline
+    behind = view(canvas, rng, photographic=1).image
+    return _laid_over(behind, before), _laid_over(behind, after), outline
 
 
-def _instruct(width: int, height: int, rng: np.random.Generator) -> Sample:
-    """An exact counterfactual of one object: recoloured or removed."""
-    scene = _peopled(rng)
-    index = int(rng.integers(len(scene.things)))
-    thing = scene.things[index]
-    if rng.random() < 0.5:
-        colour = str(rng.choice([name for name in scenes.COLOURS if name != thing.colour]))
-        changed, text = recoloured(scene, index, colour), f"turn the {thing.kind} {colour}"
-    else:
-        changed, text = removed(scene, index), f"remove the {thing.kind}"
-    before, after = scenes.draw(scene, width, height), scenes.draw(changed, width, height)
-    return Sample(before.image, after.image, np.ones((height, width), np.float32), text)
+def _laid_over(behind: Image, picture: render.Picture) -> Image:
+    cover = np.clip(sum(picture.masks, np.zeros_like(behind[..., 0])), 0, 1)
+    return looks.floats(looks.mix(behind, picture.image, cover))
 
 
-def _inpaint(width: int, height: int, rng: np.random.Generator) -> Sample:
+def _instruct(canvas: Canvas, rng: np.random.Generator) -> Sample:
+    """An exact counterfactual of one object, by instruction, with no mask."""
+    changed = change(rng)
+    before, after, _ = drawn(changed, canvas, rng)
+    return Sample(before, after, _whole(canvas), changed.instruction)
+
+
+def _masked(canvas: Canvas, rng: np.random.Generator) -> Sample:
+    """The same inside a mask drawn around the object; the prompt names what is to stand there."""
+    changed = change(rng)
+    before, after, outline = drawn(changed, canvas, rng)
+    mask = mattes.grown(outline, rng)
+    text = changed.description or str(rng.choice(NOTHING))
+    if rng.random() < 0.15:
+        text = changed.instruction
+    return Sample(before, looks.mix(before, after, mask), mask, text)
+
+
+def _inpaint(canvas: Canvas, rng: np.random.Generator) -> Sample:
     """A hole filled with mid-grey; the answer is what belongs there, an object named by the prompt, or none."""
-    seen = view(width, height, rng)
-    mask, target, text = hole(width, height, rng), seen.image, str(rng.choice(NOTHING))
-    if seen.scene and seen.scene.things and rng.random() < 0.7:
-        index = int(rng.integers(len(seen.scene.things)))
-        thing = seen.scene.things[index]
-        mask = np.maximum(grown(seen.masks[index], rng), mask if rng.random() < 0.2 else 0)
-        if rng.random() < 0.6:
-            target = scenes.draw(removed(seen.scene, index), width, height).image
-        else:
-            text = f"a {thing.colour} {thing.kind}"
-        target = looks.mix(seen.image, target, mask)
+    if rng.random() < 0.4:
+        changed = change(rng)
+        before, after, outline = drawn(changed, canvas, rng)
+        mask = mattes.grown(outline, rng)
+        target, text = looks.mix(before, after, mask), changed.description or str(rng.choice(NOTHING))
+    else:
+        seen = view(canvas, rng)
+        mask = (
+            mattes.hole(canvas.width, canvas.height, rng)
+            if rng.random() < 0.7
+            else mattes.margin(canvas.width, canvas.height, rng)
+        )
+        target, text = seen.image, str(rng.choice(NOTHING))
     return Sample(looks.mix(target, GREY, mask), target, mask, text)
 
 
-def hole(width: int, height: int, rng: np.random.Generator) -> Image:
-    """A random region to fill: boxes and blobs of a twentieth to a third of the picture, 0 or 1."""
-    mask = np.zeros((height, width), np.float32)
-    for _ in range(int(rng.integers(1, 3))):
-        half = (rng.uniform(0.08, 0.28, 2) * [width, height]).astype(int) + 3
-        centre = (rng.uniform(0.1, 0.9, 2) * [width, height]).astype(int)
-        if rng.random() < 0.4:
-            cv2.rectangle(mask, (centre - half).tolist(), (centre + half).tolist(), 1.0, -1)
-        else:
-            cv2.ellipse(mask, centre.tolist(), half.tolist(), rng.uniform(0, 180), 0, 360, 1.0, -1)
-    ragged = looks.fractal(height, width, rng, 0.15, 3) > rng.uniform(0.0, 0.35)
-    return mask * ragged.astype(np.float32)
+KINDS: dict[Callable[[Canvas, np.random.Generator], Sample], float] = {
+    _generate: 0.24,
+    _restyle: 0.2,
+    _condition: 0.14,
+    _instruct: 0.17,
+    _masked: 0.15,
+    _inpaint: 0.1,
+}
+OWN_KINDS = tuple(make for make in KINDS if make is not _condition)
 
 
-def grown(mask: Image, rng: np.random.Generator) -> Image:
-    """An object's mask with a margin, as a matte drawn around it would have; 0 or 1."""
-    margin = int(rng.integers(1, 1 + max(2, mask.shape[0] // 14)))
-    brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * margin + 1,) * 2)
-    return looks.floats(cv2.dilate((mask > 0.02).astype(np.float32), brush))
-
-
-def recoloured(scene: scenes.Scene, index: int, colour: str) -> scenes.Scene:
-    """The scene with one object of another colour."""
-    things = [replace(thing, colour=colour) if at == index else thing for at, thing in enumerate(scene.things)]
-    return replace(scene, things=tuple(things))
-
-
-def removed(scene: scenes.Scene, index: int) -> scenes.Scene:
-    """The scene without one of its objects."""
-    return replace(scene, things=tuple(thing for at, thing in enumerate(scene.things) if at != index))
-
-
-def _peopled(rng: np.random.Generator) -> scenes.Scene:
-    while True:
-        scene = scenes.random_scene(int(rng.integers(2**31)))
-        if scene.things:
-            return scene
+def _whole(canvas: Canvas) -> Image:
+    return np.ones((canvas.height, canvas.width), np.float32)
 
 
 def captions(seed: int, count: int = 4000) -> list[str]:
     """Prompts of the kinds that samples carry, for the tokenizer to learn from."""
-    rng = scenes.stream(seed, "captions")
+    rng = worlds.stream(seed, "captions")
     fixed = [*PRESETS, *(text for _, texts in looks.LOOKS.values() for text in texts), *NOTHING]
-    drawn = [scenes.caption(scenes.random_scene(int(rng.integers(2**31)))) for _ in range(count)]
-    verbs = [
-        f"{verb} the {kind} {colour}"
-        for verb in ("turn", "remove", "replace", "add")
-        for kind in scenes.KINDS
-        for colour in scenes.COLOURS
-    ]
-    return fixed * 20 + drawn + verbs
+    fixed += [text for values in CONDITIONS.values() for texts in values.values() for text in texts]
+    told = [worlds.caption(worlds.random_world(some_seed(rng))) for _ in range(count)]
+    return fixed * 20 + told + [change(rng).instruction for _ in range(count)]

@@ -1,24 +1,29 @@
-"""The two training loops: the autoencoder, then the denoiser on its latents."""
+"""The training loop, and the losses of the autoencoder and of the denoiser."""
 
 from __future__ import annotations
 
 import csv
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import AutoencoderDC
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor, nn
-from transformers import CLIPTextModel, CLIPTokenizer
 
-from latensify_server.training import parts, shards
+from latensify_bridge.errors import BadRequest
+from latensify_server.training import parts
 
-SAVE_EVERY_S = 120.0
+SAVE_EVERY_S = 300.0
+LOG_EVERY = 50
 EMA = 0.999
+LATENT_NOISE = 0.02
+"""Latents are noised by this part of their spread while the decoder learns: a denoiser's will not be exact either."""
 
 
 @dataclass(frozen=True)
@@ -33,180 +38,186 @@ class Budget:
         return min(1.0, max(step / self.steps, spent_s / self.seconds))
 
 
+@dataclass
+class State:
+    """What a checkpoint holds; `ema` is the running average of the weights, which is what gets used."""
+
+    networks: nn.ModuleDict
+    ema: nn.ModuleDict
+    optimiser: torch.optim.Optimizer
+    step: int = 0
+    seconds: float = 0.0
+
+    def load(self, file: Path) -> None:
+        """Go on from a checkpoint, where there is one."""
+        if file.is_file():
+            saved = torch.load(file, weights_only=True)
+            self.networks.load_state_dict(saved["networks"])
+            self.ema.load_state_dict(saved["ema"])
+            self.optimiser.load_state_dict(saved["optimiser"])
+            self.step, self.seconds = int(saved["step"]), float(saved["seconds"])
+
+    def save(self, file: Path) -> None:
+        """Write a checkpoint under its name only when it is whole."""
+        saved = {name: getattr(self, name).state_dict() for name in ("networks", "ema", "optimiser")}
+        torch.save({**saved, "step": self.step, "seconds": self.seconds}, file.with_suffix(".partial"))
+        file.with_suffix(".partial").rename(file)
+
+
 def train(
     file: Path,
     networks: nn.ModuleDict,
-    loss_of: Callable[[], dict[str, Tensor]],
+    ema: nn.ModuleDict,
+    loss_of: Callable[[int], dict[str, Tensor]],
     budget: Budget,
     rate: float,
-    ema: nn.ModuleDict | None = None,
-    watch: Callable[[], dict[str, float]] | None = None,
+    watch: Callable[[int], None] = lambda step: None,
 ) -> None:
-    """AdamW with warm-up and a cosine fall; resumes from and saves to `file`, with the curve in a CSV beside it."""
-    optimiser = torch.optim.AdamW(networks.parameters(), lr=rate, betas=(0.9, 0.99), weight_decay=0.01)
-    step, spent_s = _resume(file, networks, ema, optimiser)
-    began = saved = time.monotonic()
-    base_s = spent_s
+    """AdamW with warm-up and a cosine fall; resumes from and saves to `file`, with the curve in a CSV beside it.
+
+    Args:
+        loss_of: the losses of a step, the one to descend named "loss"; what is random in it follows from the step.
+        watch: called with the step at every checkpoint, to draw samples.
+    """
+    weights = [weight for weight in networks.parameters() if weight.requires_grad]
+    optimiser = torch.optim.AdamW(weights, lr=rate, betas=(0.9, 0.99), weight_decay=0.01)
+    state = State(networks, ema, optimiser)
+    state.load(file)
+    began = saved = time.monotonic() - state.seconds
+    saved += state.seconds
     sums: dict[str, float] = {}
-    while budget.progress(step, spent_s) < 1:
-        for group in optimiser.param_groups:
-            group["lr"] = (
-                rate
-                * min(1, (step + 1) / 100)
-                * (0.02 + 0.98 * math.cos(math.pi / 2 * budget.progress(step, spent_s)) ** 2)
-            )
-        losses = loss_of()
-        losses["loss"].backward()
-        nn.utils.clip_grad_norm_(networks.parameters(), 1.0)
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
-        step += 1
-        if ema is not None:
-            _follow(ema, networks, min(EMA, step / (step + 20)))
-        spent_s = base_s + time.monotonic() - began
-        for name, value in losses.items():
-            sums[name] = sums.get(name, 0.0) + value.item()
-        if step % 50 == 0:
-            _log(
-                file.with_suffix(".csv"),
-                {"step": step, "seconds": round(spent_s, 1), **{k: round(v / 50, 5) for k, v in sums.items()}},
-            )
-            sums = {}
-        if time.monotonic() - saved > SAVE_EVERY_S or budget.progress(step, spent_s) >= 1:
-            _save(file, networks, ema, optimiser, step, spent_s)
-            saved = time.monotonic()
-            if watch:
-                _log(file.with_name(f"{file.stem}-watch.csv"), {"step": step, "seconds": round(spent_s, 1), **watch()})
+    with _bar() as bar:
+        task = bar.add_task(file.stem, total=1.0)
+        while (done := budget.progress(state.step, state.seconds)) < 1:
+            for group in optimiser.param_groups:
+                group["lr"] = rate * min(1, (state.step + 1) / 100) * (0.02 + 0.98 * math.cos(math.pi / 2 * done) ** 2)
+            losses = loss_of(state.step)
+            losses["loss"].backward()
+            nn.utils.clip_grad_norm_(weights, 1.0)
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+            state.step += 1
+            follow(ema, networks, min(EMA, state.step / (state.step + 20)))
+            state.seconds = time.monotonic() - began
+            sums = {name: sums.get(name, 0.0) + value.item() for name, value in losses.items()}
+            done = budget.progress(state.step, state.seconds)
+            if state.step % LOG_EVERY == 0:
+                row = {name: round(value / LOG_EVERY, 6) for name, value in sums.items()}
+                log(file.with_suffix(".csv"), {"step": state.step, "seconds": round(state.seconds, 1), **row})
+                bar.update(task, completed=done, description=f"{file.stem} {state.step} loss {row['loss']:.4f}")
+                sums = {}
+            if time.monotonic() - saved > SAVE_EVERY_S or done >= 1:
+                state.save(file)
+                watch(state.step)
+                saved = time.monotonic()
 
 
-def _resume(
-    file: Path, networks: nn.ModuleDict, ema: nn.ModuleDict | None, optimiser: torch.optim.Optimizer
-) -> tuple[int, float]:
-    if not file.is_file():
-        return 0, 0.0
-    state = torch.load(file, weights_only=True)
-    networks.load_state_dict(state["networks"])
-    optimiser.load_state_dict(state["optimiser"])
-    if ema is not None:
-        ema.load_state_dict(state["ema"])
-    return int(state["step"]), float(state["seconds"])
-
-
-def _save(
-    file: Path,
-    networks: nn.ModuleDict,
-    ema: nn.ModuleDict | None,
-    optimiser: torch.optim.Optimizer,
-    step: int,
-    seconds: float,
-) -> None:
-    state = {
-        "networks": networks.state_dict(),
-        "optimiser": optimiser.state_dict(),
-        "step": step,
-        "seconds": seconds,
-        "ema": ema.state_dict() if ema is not None else {},
-    }
-    torch.save(state, file.with_suffix(".partial"))
-    file.with_suffix(".partial").rename(file)
+def _bar() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True))
 
 
 @torch.no_grad()
-def _follow(ema: nn.ModuleDict, networks: nn.ModuleDict, keep: float) -> None:
+def follow(ema: nn.ModuleDict, networks: nn.ModuleDict, keep: float) -> None:
+    """Move the averaged weights towards the present ones."""
     torch._foreach_lerp_(list(ema.parameters()), list(networks.parameters()), 1 - keep)
 
 
-def _log(file: Path, row: dict[str, float]) -> None:
+def log(file: Path, row: dict[str, float]) -> None:
+    """Add a row to a curve."""
     fresh = not file.is_file()
     with file.open("a", newline="") as out:
         writer = csv.DictWriter(out, list(row))
         if fresh:
             writer.writeheader()
         writer.writerow(row)
-    print(file.stem, *(f"{key} {value}" for key, value in row.items()), flush=True)
+
+
+def device_of(name: str) -> torch.device:
+    """The device of a name. Raises BadRequest where there is none."""
+    try:
+        return torch.zeros(1, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise BadRequest(f"--device {name} can't be used: {str(error).splitlines()[0]} Use --device cpu.") from None
+
+
+def autocast(device: torch.device) -> AbstractContextManager[object]:
+    """bfloat16 where it is safe: the fastest form measured on CPUs with AVX-512 or AMX, and on GPUs."""
+    return torch.autocast(device.type, torch.bfloat16)
 
 
 def autoencoder_loss(
-    vae: AutoencoderKL, batches: Iterator[Tensor], noise: torch.Generator
-) -> Callable[[], dict[str, Tensor]]:
-    """Reconstruction (of the picture, its hues, gradients and coarse form) with a slight pull to unit latents."""
+    vae: AutoencoderDC, batches: Callable[[int], Tensor], generator: Callable[[int], torch.Generator]
+) -> Callable[[int], dict[str, Tensor]]:
+    """Reconstruction of the picture, its gradients and its coarse form, from slightly noised latents."""
 
-    def loss() -> dict[str, Tensor]:
-        images = next(batches)
-        with torch.autocast("cpu", torch.bfloat16):
-            posterior = vae.encode(images).latent_dist
-            latents = posterior.mean + posterior.std * torch.randn(posterior.mean.shape, generator=noise)
-            rebuilt = vae.decode(latents).sample
+    def loss(step: int) -> dict[str, Tensor]:
+        images = batches(step)
+        with autocast(images.device):
+            latents = vae.encode(images).latent
+            spread = latents.detach().float().std()
+            noise = torch.randn(latents.shape, generator=generator(step)).to(images.device)
+            rebuilt = vae.decode(latents + LATENT_NOISE * spread * noise).sample
         error = rebuilt.float() - images
-        plain, edges = error.abs().mean(), _slopes(error)
-        hue = (error - error.mean(dim=1, keepdim=True)).abs().mean()
+        slopes = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
         coarse = nn.functional.avg_pool2d(error, 8).abs().mean()
-        pull = posterior.kl().mean() / latents[0].numel()
-        total = plain + 0.5 * edges + 3 * hue + coarse + 2 * error.square().mean() + 3e-4 * pull
-        return {"loss": total, "mse": error.square().mean().detach(), "kl": pull.detach()}
+        squared = error.square().mean()
+        return {"loss": error.abs().mean() + 0.3 * slopes + coarse + 8 * squared, "mse": squared.detach() / 4}
 
     return loss
 
 
-def _slopes(error: Tensor) -> Tensor:
-    return error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
+@dataclass(frozen=True)
+class Batch:
+    """Latents [n, c, h, w] of source (zeros: none) and target, mask [n, 1, h, w], tokens [n, tokens]."""
+
+    source: Tensor
+    target: Tensor
+    mask: Tensor
+    tokens: Tensor
+
+
+LEAST_VARIANCE = 0.1
+SOURCELESS = 0.05
+"""A part of whole-frame sources is dropped, so that guidance by the source has something to compare with."""
 
 
 def denoiser_loss(
-    networks: nn.ModuleDict,
-    words: CLIPTokenizer,
-    folder: Path,
-    scale: float,
-    batch: int,
-    rng: np.random.Generator,
-    noise: torch.Generator,
-) -> Callable[[], dict[str, Tensor]]:
-    """The v-prediction loss (Salimans and Ho, 2022), a tenth of prompts and a twentieth of sources dropped."""
-    levels = parts.scheduler().alphas_cumprod
-    batches = _latent_batches(folder, words, batch, rng)
-    unet, text = networks["unet"], networks["text_encoder"]
-    assert isinstance(unet, UNet2DConditionModel) and isinstance(text, CLIPTextModel)
+    networks: nn.ModuleDict, batches: Callable[[int], Batch], generator: Callable[[int], torch.Generator]
+) -> Callable[[int], dict[str, Tensor]]:
+    """The error of the clean latents predicted, weighed as that of velocities is, but for the last, nearly clean, steps.
 
-    def loss() -> dict[str, Tensor]:
-        source, target, mask, tokens = next(batches)
-        sourceless = torch.rand(len(mask), generator=noise) < 0.05
-        source, target = source * scale * ~(sourceless & mask.flatten(1).all(1))[:, None, None, None], target * scale
-        times = torch.randint(0, len(levels), (len(mask),), generator=noise)
-        signal, sigma = levels[times].sqrt()[:, None, None, None], (1 - levels[times]).sqrt()[:, None, None, None]
-        noised = torch.randn(target.shape, generator=noise)
-        with torch.autocast("cpu", torch.bfloat16):
-            hidden = text(tokens).last_hidden_state
-            predicted = unet(
-                torch.cat([target * signal + noised * sigma, mask, source], 1), times, encoder_hidden_states=hidden
-            ).sample
-        error = (predicted.float() - (noised * signal - target * sigma)).square()
-        return {"loss": error.mean(), "late": error[times >= 700].mean().nan_to_num().detach()}
+    A narrow network that predicts what is clean need not carry the noise of many channels through itself (Li and He,
+    "Back to Basics: Let Denoising Generative Models Denoise", 2025). Times are spread evenly over a batch.
+    """
+    scheduler = parts.scheduler()
+
+    def loss(step: int) -> dict[str, Tensor]:
+        batch, rng = batches(step), generator(step)
+        device, count = batch.target.device, len(batch.target)
+        sourceless = (torch.rand(count, generator=rng) < SOURCELESS).to(device) & batch.mask.flatten(1).all(1)
+        source = batch.source * ~sourceless[:, None, None, None]
+        order = torch.randperm(count, generator=rng)
+        times = ((order + torch.rand(count, generator=rng)) / count * scheduler.config.num_train_timesteps).long()
+        levels = scheduler.alphas_cumprod[times].to(device)[:, None, None, None]
+        signal, sigma = levels.sqrt(), (1 - levels).sqrt()
+        noise = torch.randn(batch.target.shape, generator=rng).to(device)
+        noisy = torch.cat([batch.target * signal + noise * sigma, batch.mask, source], 1)
+        with autocast(device):
+            predicted = parts.predict(networks, noisy, times.to(device), batch.tokens)
+        error = (predicted.float() - batch.target).square().mean((1, 2, 3))
+        variance = (1 - levels).flatten()
+        velocity = (error / variance.clamp_min(1e-4)).detach()
+        loss = (error / variance.clamp_min(LEAST_VARIANCE)).mean()
+        return {
+            "loss": loss,
+            "velocity": velocity.mean(),
+            "noisy": velocity[times.to(device) >= 700].mean().nan_to_num(),
+        }
 
     return loss
 
 
-def _latent_batches(
-    folder: Path, words: CLIPTokenizer, batch: int, rng: np.random.Generator
-) -> Iterator[tuple[Tensor, ...]]:
-    """Batches of (source, target, mask, tokens), each from one shard, since a shard has one shape."""
-    blank = words("", padding="max_length", max_length=parts.TOKENS, return_tensors="pt").input_ids[0]
-    cached: dict[Path, tuple[Tensor, ...]] = {}
-    while True:
-        for file in shards.ready(folder, "latents"):
-            if file not in cached:
-                cached[file] = _load(file, words)
-        source, target, mask, tokens = cached[list(cached)[int(rng.integers(len(cached)))]]
-        size = max(8, int(batch * 256 / source[0, 0].numel()))
-        chosen = torch.from_numpy(rng.choice(len(source), min(size, len(source)), replace=False))
-        dropped = torch.from_numpy(rng.random(len(chosen)) < 0.1)
-        kept = torch.where(dropped[:, None], blank, tokens[chosen])
-        yield source[chosen].float(), target[chosen].float(), mask[chosen].float(), kept
-
-
-def _load(file: Path, words: CLIPTokenizer) -> tuple[Tensor, ...]:
-    with np.load(file) as data:
-        shard = {key: data[key] for key in data.files}
-    tokens = words(
-        shards.prompts(shard), padding="max_length", max_length=parts.TOKENS, truncation=True, return_tensors="pt"
-    ).input_ids
-    return torch.from_numpy(shard["source"]), torch.from_numpy(shard["target"]), torch.from_numpy(shard["mask"]), tokens
+def seeded(seed: int) -> Callable[[int], torch.Generator]:
+    """A generator for each step: a run that goes on draws what an unbroken one would."""
+    return lambda step: torch.Generator().manual_seed(seed * 1_000_003 + step)

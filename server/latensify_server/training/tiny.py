@@ -1,167 +1,154 @@
 """Trains the `tiny` model that ships in the package: renders samples, trains the autoencoder, then the denoiser.
 
-    python -m latensify_server.training.tiny --out build/train --minutes 80
-
-Everything is derived from the seed; a run that was cut goes on where its last checkpoint left it. One thread with bf16
-autocast was the fastest form measured on a CPU without AMX.
+Everything is derived from the seed and the step; a run that was cut goes on where its last checkpoint left it.
 """
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
-import shutil
-import time
+import os
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
-from torch import nn
-from transformers import CLIPTextModel, CLIPTokenizer
+from diffusers import AutoencoderDC
+from torch import Tensor, nn
+from transformers import CLIPTokenizer
 
-from latensify_server.training import data, loops, parts, shards
-from latensify_server.training.scenes import stream
+from latensify_server.training import data, loops, parts, pca, photos, shards, sheets
+from latensify_server.training.worlds import stream
 
-VAE_SHARE = 0.34
-FIRST_SHARDS = 4
-STANDS_IN = (
-    "Weights of the `tiny` model of Latensify, trained by `python -m latensify_server.training.tiny`. Apache-2.0.\n"
-)
+VAE_SHARE = 0.2
+STANDS_IN = "Weights of the `tiny` model of Latensify, trained by `latensify train tiny`. Apache-2.0.\n"
 
 
-def train_tiny(
-    out: Path,
-    vae_steps: int = 4000,
-    steps: int = 8000,
-    sample_shards: int = 64,
-    seed: int = 0,
-    minutes: float = 80.0,
-    resume: bool = True,
-) -> Path:
-    """Train the tiny model and return its folder, `out`/model.
+@dataclass(frozen=True)
+class Plan:
+    """What to train.
 
-    Args:
-        out: where shards, checkpoints, curves (CSV) and the model folder go.
-        vae_steps: most steps of the autoencoder; it also stops after its share of `minutes`.
-        steps: most steps of the denoiser; it also stops when `minutes` are used.
-        sample_shards: how many shards of 250 samples are rendered.
-        seed: of the data, the initial weights and the noise.
-        minutes: training time of both loops, over all runs.
-        resume: go on from checkpoints in `out`; otherwise they are removed first.
+    `out` takes shards, checkpoints, curves, sheets and the model folder. `minutes` is the training time of both
+    networks over all runs; each also ends after its steps. `batch` pictures of 128x128 (fewer of larger ones) make a
+    step of the denoiser.
     """
-    if not resume and out.exists():
-        shutil.rmtree(out)
-    out.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(1)
-    torch.manual_seed(seed)
-    folder, first = out / "shards", min(FIRST_SHARDS, sample_shards)
-    renderer = _beside(shards.render, (folder, sample_shards, seed))
-    _await(renderer, folder, "pixels", first)
-    scale = _autoencoder(out, loops.Budget(vae_steps, minutes * 60 * VAE_SHARE), seed)
+
+    out: Path
+    minutes: float = 150.0
+    vae_steps: int = 3000
+    steps: int = 12_000
+    sample_shards: int = 160
+    batch: int = 32
+    seed: int = 0
+    denoiser: str = "unet"
+    device: str = "cpu"
+    threads: int = 1
+
+    @property
+    def shards(self) -> Path:
+        return self.out / "shards"
+
+
+def train_tiny(plan: Plan) -> Path:
+    """Train the tiny model, or go on with it, and return its folder, `plan.out`/model."""
+    loops.device_of(plan.device)
+    plan.out.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(plan.threads)
+    renderer = beside(shards.render, plan.shards, plan.sample_shards, plan.seed)
+    vae, scale = _autoencoder(plan, renderer)
+    encoder = beside(_encode, plan, renderer.pid)
+    ema, words = _denoiser(plan, vae, scale, encoder)
     renderer.join()
-    _await(_beside(shards.encode, (folder, out / "vae.pt", sample_shards)), folder, "latents", 2 * first)
-    refiner = _beside(refine, (out, loops.Budget(vae_steps, minutes * 60 * (1 - VAE_SHARE)), seed))
-    ema, words = _denoiser(out, scale, loops.Budget(steps, minutes * 60 * (1 - VAE_SHARE)), seed)
-    refiner.join()
-    return export(out, scale, ema, words)
+    encoder.join()
+    return export(plan.out, vae, scale, ema, words)
 
 
-def _beside(function: Callable[..., None], arguments: tuple[object, ...]) -> BaseProcess:
-    """The function at work in a process of its own, which ends with this one."""
-    process = multiprocessing.get_context("spawn").Process(target=function, args=arguments, daemon=True)
+def beside(function: Callable[..., None], *arguments: object) -> BaseProcess:
+    """The function at work in a process of its own, which ends with this one and gives way to it."""
+    process = multiprocessing.get_context("spawn").Process(target=_gently, args=(function, *arguments), daemon=True)
     process.start()
     return process
 
 
-def _await(process: BaseProcess, folder: Path, kind: str, count: int) -> None:
-    """Wait until `count` shards of a kind are there, or all that the process makes."""
-    while len(shards.ready(folder, kind)) < count and process.is_alive():
-        time.sleep(0.5)
-    if process.exitcode:
-        raise RuntimeError(f"Making the {kind} of the training samples failed; the message stands above.")
+def _gently(function: Callable[..., None], *arguments: object) -> None:
+    os.nice(5)
+    function(*arguments)
 
 
-def _autoencoder(out: Path, budget: loops.Budget, seed: int) -> float:
-    """Train the autoencoder; its scaling factor, one over the latents' spread."""
-    networks, vae = _vae()
-    folder, noise = out / "shards", torch.Generator().manual_seed(seed)
-    batches = shards.crops(folder, 80, 10, stream(seed, "crops"))
-    loops.train(out / "vae.pt", networks, loops.autoencoder_loss(vae, batches, noise), budget, 5e-4)
-    vae.eval().requires_grad_(False)
-    probe = shards.crops(folder, 96, 12, stream(seed, "scale"))
-    return 1 / float(torch.cat([vae.encode(next(probe)).latent_dist.mode() for _ in range(12)]).std())
-
-
-def refine(out: Path, budget: loops.Budget, seed: int) -> None:
-    """Train the decoder on, in a process beside the denoiser's, while the encoder stays as the latents need it."""
+def _encode(plan: Plan, renderer: int) -> None:
+    """Write the latents of all samples, with the autoencoder trained."""
     torch.set_num_threads(1)
-    networks, vae = _vae()
-    networks.load_state_dict(torch.load(out / "vae.pt", weights_only=True)["networks"])
-    vae.encoder.requires_grad_(False)
-    vae.quant_conv.requires_grad_(False)
-    batches = shards.crops(out / "shards", 96, 8, stream(seed, "refining crops"))
-    noise = torch.Generator().manual_seed(seed + 3)
-    loops.train(out / "decoder.pt", networks, loops.autoencoder_loss(vae, batches, noise), budget, 5e-4)
+    vae = parts.autoencoder()
+    restore(vae, plan.out / "vae.pt", "vae")
+    shards.encode(plan.shards, vae, plan.sample_shards, torch.device(plan.device), lambda: _runs(renderer))
 
 
-def _vae() -> tuple[nn.ModuleDict, AutoencoderKL]:
-    networks = nn.ModuleDict({"vae": parts.autoencoder()})
-    vae = networks["vae"]
-    assert isinstance(vae, AutoencoderKL)
-    return networks, vae
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
-def _denoiser(out: Path, scale: float, budget: loops.Budget, seed: int) -> tuple[nn.ModuleDict, CLIPTokenizer]:
-    """The averaged denoiser and text encoder, and the tokenizer."""
-    torch.manual_seed(seed + 1)
-    words = parts.tokenizer(data.captions(seed))
-    networks = nn.ModuleDict({"unet": parts.denoiser(), "text_encoder": parts.text_encoder(len(words))})
+def restore(network: nn.Module, checkpoint: Path, name: str) -> None:
+    """Set a network to the averaged weights of a checkpoint."""
+    saved = torch.load(checkpoint, weights_only=True)["ema"]
+    network.load_state_dict({key.removeprefix(f"{name}."): v for key, v in saved.items() if key.startswith(f"{name}.")})
+
+
+def _autoencoder(plan: Plan, renderer: BaseProcess) -> tuple[AutoencoderDC, float]:
+    """The averaged autoencoder, and one over the spread of its latents."""
+    torch.manual_seed(plan.seed)
+    device = torch.device(plan.device)
+    vae = parts.autoencoder()
+    file = plan.out / "vae.pt"
+    if not file.is_file():
+        pca.start(vae, pictures(plan))
+    networks = nn.ModuleDict({"vae": vae.to(device)})
     ema = deepcopy(networks).requires_grad_(False)
-    loss = loops.denoiser_loss(
-        networks, words, out / "shards", scale, 32, stream(seed, "batches"), torch.Generator().manual_seed(seed + 2)
+    crops = shards.Crops(plan.shards, plan.sample_shards, 96, 12, plan.seed, device, renderer.is_alive)
+    loss = loops.autoencoder_loss(vae, crops, loops.seeded(plan.seed))
+    budget = loops.Budget(plan.vae_steps, plan.minutes * 60 * VAE_SHARE)
+    loops.train(file, networks, ema, loss, budget, 1.5e-4, sheets.watch_autoencoder(plan.out, ema, device))
+    restore(vae, file, "vae")
+    vae.eval().requires_grad_(False)
+    with torch.no_grad():
+        latents = torch.cat([vae.encode(crops(-1 - step)).latent.flatten() for step in range(12)])
+    return vae, 1 / float(latents.std())
+
+
+def pictures(plan: Plan) -> list[Tensor]:
+    """What the autoencoder's start is computed from: the training photographs, whole and halved, and some worlds."""
+    rng = stream(plan.seed, "start")
+    views = [data.view(data.Canvas(128, 128), rng, photographic=0).image for _ in range(60)]
+    found = [photos.photo(name) for name in photos.VIEWS]
+    return [sheets.signal(image) for image in (*found, *(image[::2, ::2] for image in found), *views)]
+
+
+def _denoiser(
+    plan: Plan, vae: AutoencoderDC, scale: float, encoder: BaseProcess
+) -> tuple[nn.ModuleDict, CLIPTokenizer]:
+    """The averaged denoiser and text encoder, and the tokenizer."""
+    torch.manual_seed(plan.seed + 1)
+    device = torch.device(plan.device)
+    words = parts.tokenizer(data.captions(plan.seed))
+    networks = parts.networks(plan.denoiser, len(words)).to(device)
+    ema = deepcopy(networks).requires_grad_(False)
+    batches = shards.Latents(
+        plan.shards, plan.sample_shards, plan.batch * shards.CELLS, scale, words, plan.seed, device, encoder.is_alive
     )
-    loops.train(out / "denoiser.pt", networks, loss, budget, 6e-4, ema=ema)
+    loss = loops.denoiser_loss(networks, batches, loops.seeded(plan.seed + 2))
+    budget = loops.Budget(plan.steps, plan.minutes * 60 * (1 - VAE_SHARE))
+    watch = sheets.watch_denoiser(plan.out, vae, scale, ema, words)
+    loops.train(plan.out / f"{plan.denoiser}.pt", networks, ema, loss, budget, 6e-4, watch)
     return ema, words
 
 
-def export(out: Path, scale: float, ema: nn.ModuleDict, words: CLIPTokenizer) -> Path:
+def export(out: Path, vae: AutoencoderDC, scale: float, ema: nn.ModuleDict, words: CLIPTokenizer) -> Path:
     """Write the model folder from trained parts; a model card beside it (`out`/README.md) goes in with it."""
-    networks, vae = _vae()
-    networks.load_state_dict(torch.load(out / "decoder.pt", weights_only=True)["networks"])
     vae.register_to_config(scaling_factor=scale)
-    unet, text = ema["unet"], ema["text_encoder"]
-    assert isinstance(unet, UNet2DConditionModel) and isinstance(text, CLIPTextModel)
     card = out / "README.md"
-    parts.save(out / "model", vae, unet, text, words, card.read_text() if card.is_file() else STANDS_IN)
+    parts.save(out / "model", vae, ema, words, card.read_text() if card.is_file() else STANDS_IN)
     return out / "model"
-
-
-def main() -> None:
-    """The command line of the training."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True, help="folder for shards, checkpoints, curves and the model")
-    parser.add_argument("--minutes", type=float, default=80.0, help="training time of both networks")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--vae-steps", type=int, default=4000)
-    parser.add_argument("--steps", type=int, default=8000)
-    parser.add_argument("--sample-shards", type=int, default=64)
-    parser.add_argument("--restart", action="store_true", help="begin anew instead of from the last checkpoint")
-    options = parser.parse_args()
-    print(
-        train_tiny(
-            options.out,
-            options.vae_steps,
-            options.steps,
-            options.sample_shards,
-            options.seed,
-            options.minutes,
-            resume=not options.restart,
-        )
-    )
-
-
-if __name__ == "__main__":
-    main()

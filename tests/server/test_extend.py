@@ -11,6 +11,7 @@ from skimage import data
 
 from latensify_bridge.composite import composite
 from latensify_bridge.effects import Aspect, Extend, Panel, Restyle, changes_nothing
+from latensify_bridge.errors import BadInput
 from latensify_bridge.frames import Box, Edited
 from latensify_bridge.framing import Margins, extended, margins_of
 from latensify_server import colour
@@ -116,6 +117,13 @@ def test_without_margins_nothing_changes(edit: Edit) -> None:
     assert edit("extend", hdr_plates(1, mask=False))[0].box == Box(0, 0, 0, 0)
 
 
+def test_a_canvas_too_large_is_told(edit: Edit) -> None:
+    with pytest.raises(
+        BadInput, match="would be 8264x8240; at most 64 million pixels can be edited: use smaller margins"
+    ):
+        edit("extend", hdr_plates(1, mask=False), left=8192, top=8192)
+
+
 def test_a_frame_grows_with_its_windows_channels_and_alpha(tmp_path: Path) -> None:
     pixels = np.random.default_rng(1).random((8, 12, 5)).astype(np.float16)
     path = write(tmp_path / "a.exr", pixels, "R,G,B,A,Z", full_width=16, full_height=10, x=2, y=1)
@@ -146,5 +154,3 @@ def test_larger_files_are_written(random_models: Path, monkeypatch: pytest.Monke
         assert pixels[4:, left : left + WIDTH].tobytes() == plate.pixels.astype(np.float32).tobytes()
         assert (pixels[..., 3] == 1).all() and pixels[:4, :, :3].std() > 0
         assert '"aspect":"none"' in told["latensify:params"]
-    assert call(*words, "--left", "5", "--frames", "1001", "--out", f"{tmp_path}/one.png") == 0
-    assert read(tmp_path / "one.png")[0].shape == (HEIGHT, WIDTH + 5, 4)

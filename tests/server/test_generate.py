@@ -13,6 +13,7 @@ from latensify_bridge.errors import BadParameter
 from latensify_bridge.frames import Box, Edited
 from latensify_bridge.framing import generated
 from latensify_server.engine import Plate
+from latensify_server.media.blank import blank
 
 from .conftest import Edit, hdr_plates, rgba
 from .plates import call, read
@@ -119,10 +120,24 @@ def test_a_shot_without_a_plate(random_models: Path, monkeypatch: pytest.MonkeyP
     for frame in (1003, 1006):
         one, two = read(tmp_path / f"a.{frame}.exr"), read(tmp_path / f"b.{frame}.exr")
         assert one[0].shape == (40, 64, 3) and one[0].dtype == np.float16
-        assert np.array_equal(one[0], two[0]) and one[0].std() > 0
+        assert np.array_equal(one[0], two[0]) and one[0].astype(np.float32).std() > 0
         assert '"use_source":false' in one[1]["latensify:params"] and '"first_frame":1001' in one[1]["latensify:params"]
-    assert call(*words, "--frames", "1001", "--out", str(tmp_path / "still.png")) == 0
-    assert read(tmp_path / "still.png")[0].dtype == np.uint8
+
+
+@pytest.mark.parametrize(
+    ("out", "depth", "dtype"),
+    [
+        ("a.%04d.exr", None, np.float16),
+        ("a.png", None, np.uint8),
+        ("a.png", "uint16", np.uint16),
+        ("a.mov", None, np.uint16),
+    ],
+)
+def test_blank_frames_have_the_depth_usual_for_their_file(out: str, depth: str | None, dtype: type) -> None:
+    frames = blank("12x8", [5, 3], out, depth)
+    assert list(frames.numbers) == [3, 4, 5]
+    image = frames.read(4)
+    assert image.pixels.shape == (8, 12, 3) and image.pixels.dtype == dtype and not image.pixels.any()
 
 
 @pytest.mark.parametrize(

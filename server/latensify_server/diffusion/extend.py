@@ -10,23 +10,38 @@ import msgspec
 import numpy as np
 
 from latensify_bridge.effects import Extend, Remove
+from latensify_bridge.errors import BadInput
 from latensify_bridge.frames import Edited
 from latensify_bridge.framing import Margins, margins_of
 from latensify_server.diffusion.model import Model
 from latensify_server.diffusion.remove import remove
 from latensify_server.engine import Plate, ProgressCall, WindowEdit
 
+LARGEST_PX = 64_000_000
+"""Of a canvas: a window of larger ones would fill the memory of most machines."""
+
 
 def extend(model: Model, work: WindowEdit, progress: ProgressCall) -> list[Edited]:
-    """One edited frame for each plate of the window, its box on the larger canvas. Raises what `progress` raises.
+    """One edited frame for each plate of the window, its box on the larger canvas.
 
     The aspect has to be settled into margins (`framing.extended`) by who asks, who alone knows the full-size frame.
+    Raises BadInput where the canvas is too large, and what `progress` raises.
     """
     params = work.params
     assert isinstance(params, Extend)
     margins = margins_of(params, work.render_scale)
+    _check_size(work.plates[0], margins)
     plates = tuple(padded(plate, margins) for plate in work.plates)
     return remove(model, _removal(work, params, plates), progress)
+
+
+def _check_size(plate: Plate, margins: Margins) -> None:
+    height, width = plate.pixels.shape[0] + margins.down, plate.pixels.shape[1] + margins.across
+    if width * height > LARGEST_PX:
+        raise BadInput(
+            f"The extended frame would be {width}x{height}; at most {LARGEST_PX / 1e6:.0f} million pixels "
+            "can be edited: use smaller margins."
+        )
 
 
 def _removal(work: WindowEdit, params: Extend, plates: tuple[Plate, ...]) -> WindowEdit:

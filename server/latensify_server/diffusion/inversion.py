@@ -34,17 +34,22 @@ def invert(model: Model, latents: Tensor, prompt: str, steps: int, progress: Pro
     path = [-1, *reversed(schedule(model, steps))]
     inverted = []
     for index, known in enumerate(latents.split(1)):
-        mask, source = torch.ones_like(known[:, :1]), torch.zeros_like(known)
         for number, (cleaner, noisier) in enumerate(pairwise(path)):
-
-            def refined(found: Tensor, known: Tensor = known, cleaner: int = cleaner, noisier: int = noisier) -> Tensor:
-                prediction = denoise(model, found, noisier, mask, source, text)
-                return _unstep(model, prediction, noisier, cleaner, found, known)
-
-            known = fixed_point(refined, known)
+            known = _step_back(model, known, cleaner, noisier, text)
             progress((index + (number + 1) / (len(path) - 1)) / len(latents))
         inverted.append(known)
     return torch.cat(inverted)
+
+
+def _step_back(model: Model, known: Tensor, cleaner: int, noisier: int, text: Tensor) -> Tensor:
+    """The latents at `noisier` whose step to `cleaner` gives those known."""
+    mask, source = torch.ones_like(known[:, :1]), torch.zeros_like(known)
+
+    def refine(found: Tensor) -> Tensor:
+        prediction = denoise(model, found, noisier, mask, source, text)
+        return _unstep(model, prediction, noisier, cleaner, found, known)
+
+    return fixed_point(refine, known)
 
 
 def fixed_point(refine: Callable[[Tensor], Tensor], start: Tensor) -> Tensor:
@@ -68,7 +73,8 @@ def _extrapolated(befores: list[Tensor], afters: list[Tensor]) -> Tensor:
     if len(moves) == 1:
         return afters[0]
     weights = torch.linalg.lstsq(moves.diff(dim=0).T, moves[-1:].T, driver="gelsd").solution[:, 0]
-    return afters[-1] - weights @ torch.stack(afters).diff(dim=0)
+    mixed: Tensor = afters[-1] - weights @ torch.stack(afters).diff(dim=0)
+    return mixed
 
 
 def _unstep(model: Model, prediction: Tensor, noisier: int, cleaner: int, latents: Tensor, known: Tensor) -> Tensor:

@@ -191,7 +191,8 @@ def _aligned(shot: Shot, target: int, box: Box, hole: Region) -> list[Brought]:
     brought: list[Brought] = []
     depth = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 3)
     # what stands nearer and crosses the edge goes on inside: a flow reaches as far as what it was measured on
-    fall = np.where(depth > 3 * EDGE_PX, 0, np.exp(-((depth / EDGE_PX) ** 2))).astype(np.float32)
+    near = np.minimum(depth / np.float32(EDGE_PX), np.float32(3))
+    fall = np.where(near < 3, np.exp(-(near**2)), 0).astype(np.float32)
     edge, followed = hole & (depth <= EDGE_PX), np.zeros(hole.shape, np.int32)
     count = np.zeros(hole.shape, np.int32)
     for other in _others(shot, target, _spread(target, len(shot.linear))):

@@ -49,10 +49,15 @@ class Mosaic:
     offset: tuple[int, int]
 
 
-def completed(shot: Shot, found: Sequence[Found], fill: Fill, report: Callable[[float], None]) -> list[Found]:
-    """Every frame whole: what is missing of each taken from its stretch's mosaic, or else painted in itself."""
+def completed(
+    shot: Shot, found: Sequence[Found], together: bool, fill: Fill, report: Callable[[float], None]
+) -> list[Found]:
+    """Every frame whole: what is missing of each taken from its stretch's mosaic, or else painted in itself.
+
+    `together`: frames may take from one another at all.
+    """
     whole = list(found)
-    stretches = stretches_of(shot)
+    stretches = stretches_of(shot) if together else [[index] for index in range(len(found))]
     for number, members in enumerate(stretches):
         report(number / len(stretches))
         mosaic = mosaic_of(shot, whole, members) if len(members) > 1 else None

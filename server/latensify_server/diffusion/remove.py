@@ -76,7 +76,9 @@ def _removed(work: WindowEdit, imagine: Imagine | None, progress: ProgressCall, 
     painter = Painter(params, imagine, lambda done: progress(0.4, "painting"))
     whole = found
     if params.output is Output.RESULT:
-        whole = completed(shot, found, painter.fill, lambda done: progress(0.4 + 0.5 * done, "painting"))
+        whole = completed(
+            shot, found, params.propagate, painter.fill, lambda done: progress(0.4 + 0.5 * done, "painting")
+        )
 
     def finish(index: int, report: Report) -> Edited:
         if not shot.holes[index].any():
@@ -112,7 +114,8 @@ def _with_shadows(
 
 def _covering(plate: Plate, work: WindowEdit) -> Matte:
     """The matte of one plate, whole wherever the object shows at all, feathered outwards from there."""
-    solid = np.minimum(drawn(plate, work) / np.float32(TRANSLUCENT), np.float32(1))
+    matte = drawn(plate, work)
+    solid = np.where(matte > FAINT, np.minimum(matte / np.float32(TRANSLUCENT), np.float32(1)), matte)
     return feather(solid, work.params.mask_feather * work.render_scale)
 
 

@@ -79,6 +79,11 @@ class Clip:
         return place - np.stack([x, y], axis=-1), inside
 
 
+WOOD = np.array([1, 0.8, 0.6], np.float32)
+DARK_WATER = np.array([0.16, 0.3, 0.38], np.float32)
+BRIGHT_WATER = np.array([0.5, 0.45, 0.4], np.float32)
+"""Added where waves catch the light."""
+
 Maker = Callable[[str, np.random.Generator, tuple[int, int], int], Clip]
 
 
@@ -252,7 +257,7 @@ def _waves(rng: np.random.Generator) -> Callable[[Grid, int], Picture]:
             along = place[..., 0] * np.cos(heading) * 0.6 + place[..., 1] * np.sin(heading) * 1.6
             height += np.sin(2 * np.pi * along / length + phase + 1.1 * frame / np.sqrt(length / 12)) * length**0.35
         lit = 1 / (1 + np.exp(-0.14 * height))[..., None]
-        return (np.float32([0.16, 0.3, 0.38]) + lit * np.float32([0.5, 0.45, 0.4])).astype(np.float32)
+        return np.asarray(DARK_WATER + lit * BRIGHT_WATER, np.float32)
 
     return colour
 
@@ -305,7 +310,8 @@ def _disparity() -> Picture:
         lowest = cv2.erode(np.where(known, filled, np.float32(1e6)), np.ones((3, 3), np.uint8))
         filled = np.where(nearby & ~known, lowest, filled)
         known = nearby
-    return cv2.medianBlur(filled, 5)
+    smooth: Picture = cv2.medianBlur(filled, 5)
+    return smooth
 
 
 def _shadow(name: str, rng: np.random.Generator, size: tuple[int, int], count: int) -> Clip:
@@ -314,7 +320,7 @@ def _shadow(name: str, rng: np.random.Generator, size: tuple[int, int], count: i
     cameras = _cameras(rng, picture, size, count, 1.0 * WIDTH / size[0], travel=40.0)
     truth = [_viewed(picture, camera, size) for camera in cameras]
     walker = _walker(rng, size, count, 0.42)
-    shift = np.float32([[1, 0, 0.085 * size[0]], [0, 0.6, 0.31 * size[1]]])
+    shift = np.array([[1, 0, 0.085 * size[0]], [0, 0.6, 0.31 * size[1]]], np.float32)
     shade = [cv2.GaussianBlur(cv2.warpAffine(matte, shift, size), (0, 0), 2.5) for matte in walker]
     return _finished(name, rng, truth, [walker], _plane(cameras, size), shade=shade)
 
@@ -335,9 +341,7 @@ def _post(name: str, rng: np.random.Generator, size: tuple[int, int], count: int
     for index, camera in enumerate(cameras):
         across = x - np.float32(lefts[index])
         post = np.clip(8 - np.abs(across), 0, 1) * np.clip(y - 0.3 * height + 0.5, 0, 1)
-        value = cv2.remap(bark, np.clip(across + 7.5, 0, 15), y, cv2.INTER_LINEAR)[..., None] * np.float32(
-            [1, 0.8, 0.6]
-        )
+        value = cv2.remap(bark, np.clip(across + 7.5, 0, 15), y, cv2.INTER_LINEAR)[..., None] * WOOD
         truth.append(_mixed(_viewed(picture, camera, size), value.astype(np.float32), post))
         posts.append(post)
     behind = _plane(cameras, size)

@@ -91,7 +91,7 @@ def median_plate(clip: Clip, light: bool = True) -> tuple[list[Picture], list[Re
     filled, missing = [], []
     for target, hole in enumerate(clip.holes()):
         stack = [_brought(sources, clear, places, source, target)[hole] for source in range(len(sources))]
-        found = np.isfinite(stack).all(axis=-1).any(axis=0)
+        found = np.asarray(np.isfinite(np.stack(stack)).all(axis=-1).any(axis=0))
         median = np.zeros((len(found), 3), np.float32)
         median[found] = np.nanmedian(np.stack(stack)[:, found], axis=0)
         plate, gap = clip.frames[target].copy(), hole.copy()

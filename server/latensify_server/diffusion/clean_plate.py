@@ -162,7 +162,7 @@ def _grain(
     """The grain around a hole by what the frame differs from the mean of others: texture does not pass for it."""
     own, ring = shot.encoded[target][box.slices], (count >= 2) & ~shot.holes[target][box.slices]
     apart = (own - colour.encode_srgb(pixels)) / np.sqrt(1 + 1 / frames)[..., None]
-    return spread_of(apart, ring)
+    return spread_of(apart.astype(np.float32), ring)
 
 
 def untouched(shot: Shot, target: int) -> Found:
@@ -261,8 +261,8 @@ def _trust(apart: NDArray[np.float32], ring: Region) -> NDArray[np.float32]:
     """How far a picture is to be trusted in the hole: as the ring nearby matches it."""
     near = cv2.blur(ring.astype(np.float32), (5, 5))
     local = cv2.blur(np.where(ring, apart, 0), (5, 5)) / np.maximum(near, 1e-6)
-    trust: NDArray[np.float32] = 1 / (smooth_fill(local[..., None], ring)[..., 0] ** 2 + GRAIN**2)
-    return trust
+    error = smooth_fill(local[..., None].astype(np.float32), ring)[..., 0]
+    return np.asarray(1 / (error**2 + GRAIN**2), np.float32)
 
 
 def _agreed(found: Sequence[Brought]) -> tuple[Image, NDArray[np.float32]]:
@@ -273,11 +273,11 @@ def _agreed(found: Sequence[Brought]) -> tuple[Image, NDArray[np.float32]]:
     pixels = np.stack([one.pixels for one in found])
     display = _perceived(pixels)
     ordered = np.sort(np.where(valid[..., None], display, np.inf), axis=0)
-    middle = np.maximum(valid.sum(axis=0) - 1, 0)
+    middle = np.asarray(np.maximum(valid.sum(axis=0) - 1, 0))
     halves = [
         np.take_along_axis(ordered, half[None, ..., None], axis=0)[0] for half in (middle // 2, (middle + 1) // 2)
     ]
-    median = np.where(valid.any(axis=0)[..., None], (halves[0] + halves[1]) / 2, 0)
+    median = np.where(np.asarray(valid.any(axis=0))[..., None], (halves[0] + halves[1]) / 2, 0)
     apart = np.abs(display - median).max(axis=-1)
     say = np.where(valid, (np.exp(-((apart / SPREAD) ** 2)) + np.float32(1e-6)) * trust, 0).astype(np.float32)
     total = np.maximum(say.sum(axis=0), 1e-12)

@@ -109,7 +109,8 @@ def fitted(folder: Path, device: str, params: Remove) -> Imagine:
         gap = cv2.resize(hole.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0
         steps = pictures.steps_of(params)
         made = shot_model.paint(model, begin, gap, params.strength, steps, params.seed, report)
-        return start + cv2.resize(made - begin, (width, height), interpolation=cv2.INTER_CUBIC)
+        change = cv2.resize(made - begin, (width, height), interpolation=cv2.INTER_CUBIC)
+        return np.asarray(start + change, np.float32)
 
     return imagine
 
@@ -123,7 +124,7 @@ def _edited(model: Model, params: Remove, start: Image, hole: Region, report: Re
     gap = cv2.resize(hole.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0
     source = pictures.encode_picture(model, np.where(gap[..., None], np.float32(0.5), begin))
     mask = torch.from_numpy(gap.astype(np.float32))[None, None].to(model.device, model.dtype)
-    mask = torch.nn.functional.max_pool2d(mask, model.multiple)
+    mask = torch.nn.functional.max_pool2d(mask, model.factor)
     latents = pictures.encode_picture(model, begin)
     text = params.text()
     edited = sampling.edit(

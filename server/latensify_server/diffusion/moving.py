@@ -96,7 +96,8 @@ def _restless(volume: Volume, grain: float) -> Region:
     beyond = np.maximum(mean - 1.2 * (grain if np.isfinite(grain) else 0) - EDGE_PX * slope, 0).astype(np.float32)
     known = count >= 2
     restless = (cv2.GaussianBlur(beyond, (0, 0), 1.5) > RESTLESS).astype(np.float32)
-    return cv2.GaussianBlur(smooth_fill(restless[..., None], known)[..., 0], (0, 0), 2.0) > LEANS
+    leaning: Region = cv2.GaussianBlur(smooth_fill(restless[..., None], known)[..., 0], (0, 0), 2.0) > LEANS
+    return leaning
 
 
 def _filled(
@@ -105,7 +106,7 @@ def _filled(
     """A frame whose moving texture comes from elsewhere in itself."""
     hole = shot.holes[index]
     frame = plates.around(hole)
-    own = plates.grid_of(np.linalg.inv(shot.places[index].matrix), frame)
+    own = plates.grid_of(np.asarray(np.linalg.inv(shot.places[index].matrix), np.float64), frame)
     column, row = np.rint(own[..., 0]).astype(int) - box.x0, np.rint(own[..., 1]).astype(int) - box.y0
     inside = (row >= 0) & (column >= 0) & (row < union.shape[0]) & (column < union.shape[1])
     row, column = row * inside, column * inside

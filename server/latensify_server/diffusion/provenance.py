@@ -9,9 +9,9 @@ from latensify_server.colour import Image
 from latensify_server.diffusion.clean_plate import Found
 from latensify_server.diffusion.fill import Region
 
-PROPAGATED = np.float32([0.1, 0.75, 0.25])
-INVENTED = np.float32([0.9, 0.15, 0.1])
-MOVING = np.float32([0.15, 0.35, 0.95])
+PROPAGATED = np.array([0.1, 0.75, 0.25], np.float32)
+INVENTED = np.array([0.9, 0.15, 0.1], np.float32)
+MOVING = np.array([0.15, 0.35, 0.95], np.float32)
 """sRGB; what is left as it is was seen in the plate itself."""
 
 

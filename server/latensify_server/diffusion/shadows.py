@@ -69,7 +69,8 @@ def _hanging_on(weak: Region, strong: Region, hole: Region) -> Region:
     count, labels = cv2.connectedComponents(part)
     holding = np.unique(labels[strong & (part > 0)])
     grown = cv2.dilate(np.isin(labels, holding[holding > 0]).astype(np.uint8), _disc(SOFT_PX)) > 0
-    return grown & ~hole
+    outside: Region = grown & ~hole
+    return outside
 
 
 def _disc(radius: int) -> NDArray[np.uint8]:

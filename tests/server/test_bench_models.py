@@ -45,7 +45,7 @@ def test_a_case_differs_inside_its_mask_alone() -> None:
 
 def test_instructions_are_worded_as_people_give_them() -> None:
     seed = subjects.HELD_OUT + 2
-    thing = subjects.plain(seed).things[0]
+    thing = subjects.legible(seed).things[0]
     assert subjects.removal(seed, True).prompt == f"remove the {thing.shape}"
     assert subjects.recolour(seed, True).prompt.startswith(f"turn the {thing.shape} ")
     assert subjects.reshape(seed, True).prompt.startswith(f"turn the {thing.shape} into a ")

@@ -1,6 +1,6 @@
 """What the model is asked about: worlds that training never drew, with exact counterfactuals for answers.
 
-Training draws seeds below 2**31 from its own streams; those here start at HELD_OUT, and the ones from which the judges
+Training draws worlds of seeds below HELD_OUT; those here start there, and the ones from which the judges
 learn what things look like at REFERENCE. Worlds are shown in plain light unless a row is about light or weather.
 """
 
@@ -116,7 +116,7 @@ def grown(region: Region, px: int) -> Region:
 
 def recolour(seed: int, instruction: bool = False) -> Case:
     """One thing in another colour: by what is to be there ("a blue ball"), or by an instruction."""
-    before = plain(seed)
+    before = legible(seed)
     thing = before.things[0]
     colour = other(seed, "colour", tuple(worlds.COLOURS), thing.colour)
     after = worlds.recoloured(before, 0, colour)
@@ -125,7 +125,7 @@ def recolour(seed: int, instruction: bool = False) -> Case:
 
 def reshape(seed: int, instruction: bool = False) -> Case:
     """One thing replaced by another: "a red box", or "turn the ball into a box"; the colour stays."""
-    before = plain(seed)
+    before = legible(seed)
     thing = before.things[0]
     shape = other(seed, "shape", worlds.SHAPES, thing.shape)
     after = worlds.reshaped(before, 0, shape)
@@ -135,7 +135,7 @@ def reshape(seed: int, instruction: bool = False) -> Case:
 
 def removal(seed: int, instruction: bool = False) -> Case:
     """One thing taken out."""
-    before = plain(seed)
+    before = legible(seed)
     prompt = f"remove the {before.things[0].shape}" if instruction else ""
     return case(before, worlds.removed(before, 0), 0, prompt)
 

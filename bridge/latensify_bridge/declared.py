@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from latensify_bridge.effects import EFFECTS, GROUPS, Choice, Panel
+from latensify_bridge.choices import Choice
+from latensify_bridge.effects import EFFECTS, GROUPS, Panel
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from latensify_bridge.effects import AnyEdit, Aspect, Extend, Generate
+from latensify_bridge.choices import Aspect
+from latensify_bridge.effects import AnyEdit, Extend, Generate
 
 
 @dataclass(frozen=True)

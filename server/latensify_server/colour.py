@@ -12,7 +12,7 @@ import numpy as np
 import PyOpenColorIO as ocio
 from numpy.typing import NDArray
 
-from latensify_bridge.effects import ColourSpace
+from latensify_bridge.choices import ColourSpace
 from latensify_bridge.frames import HALF_MAX
 
 Image = NDArray[np.float32]

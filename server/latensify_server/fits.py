@@ -18,7 +18,8 @@ from pathlib import Path
 import msgspec
 import xxhash
 
-from latensify_bridge.effects import ColourSpace, Edit, Quality
+from latensify_bridge.choices import ColourSpace, Quality
+from latensify_bridge.effects import Edit
 from latensify_bridge.errors import OutputFailed
 from latensify_bridge.folders import cache_folder, private
 from latensify_bridge.protocol import Source

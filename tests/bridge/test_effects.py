@@ -4,21 +4,9 @@ import msgspec
 import pytest
 
 from latensify_bridge import generate
+from latensify_bridge.choices import Aspect, CameraMove, Instruction, NewObject, Scene
 from latensify_bridge.declared import parameters
-from latensify_bridge.effects import (
-    EFFECTS,
-    Aspect,
-    CameraMove,
-    Instruction,
-    NewObject,
-    Panel,
-    Remove,
-    Restyle,
-    Scene,
-    changes_nothing,
-    effect_named,
-    parse,
-)
+from latensify_bridge.effects import EFFECTS, Panel, Remove, Restyle, changes_nothing, effect_named, parse
 from latensify_bridge.errors import BadParameter, UnknownEffect
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from latensify_bridge.effects import ColourSpace, effect_named, parse
+from latensify_bridge.choices import ColourSpace
+from latensify_bridge.effects import effect_named, parse
 from latensify_bridge.frames import Depth, Edited, Pixels
 from latensify_server.engine import Plate, WindowEdit
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from skimage import data
 
-from latensify_bridge.effects import Motion
+from latensify_bridge.choices import Motion
 from latensify_server import colour
 from latensify_server.diffusion import motion
 from latensify_server.diffusion.clean_plate import clean_plate, shot_of

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from latensify_bridge.effects import ColourSpace
+from latensify_bridge.choices import ColourSpace
 from latensify_server import colour
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from latensify_bridge.effects import ColourSpace, Quality
+from latensify_bridge.choices import ColourSpace, Quality
 from latensify_server import doctor, models
 from latensify_server.engine import FakeEngine
 from latensify_server.fits import Fits, FitSettings, fits_folder

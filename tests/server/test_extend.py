@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from skimage import data
 
+from latensify_bridge.choices import Aspect
 from latensify_bridge.composite import composite
-from latensify_bridge.effects import Aspect, Extend, Panel, Restyle, changes_nothing
+from latensify_bridge.effects import Extend, Panel, Restyle, changes_nothing
 from latensify_bridge.errors import BadInput
 from latensify_bridge.frames import Box, Edited
 from latensify_bridge.framing import Margins, extended, margins_of

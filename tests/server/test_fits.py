@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from hosts.servers import Server
+from latensify_bridge.choices import ColourSpace, Fill, Quality
 from latensify_bridge.client import Session
-from latensify_bridge.effects import ColourSpace, Fill, Quality, Remove, Restyle
+from latensify_bridge.effects import Remove, Restyle
 from latensify_bridge.errors import BadInput, BadRequest, Cancelled, FrameMissing
 from latensify_bridge.frames import Edited, to_half
 from latensify_bridge.protocol import MOST_FITTED, Fitted, Progress, Result, Source, Submit

@@ -16,7 +16,8 @@ pytest.importorskip("torch")
 
 import torch
 
-from latensify_bridge.effects import ColourSpace, Extend, Fill, Quality, Remove
+from latensify_bridge.choices import ColourSpace, Fill, Quality
+from latensify_bridge.effects import Extend, Remove
 from latensify_bridge.errors import BadInput, Cancelled
 from latensify_bridge.frames import Depth, Edited
 from latensify_server import colour

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from latensify_bridge.effects import CameraMove, Generate, Panel, changes_nothing
+from latensify_bridge.choices import CameraMove
+from latensify_bridge.effects import Generate, Panel, changes_nothing
 from latensify_bridge.errors import BadParameter
 from latensify_bridge.frames import Box, Edited
 from latensify_bridge.framing import generated

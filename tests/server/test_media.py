@@ -12,7 +12,8 @@ import OpenImageIO as oiio
 import pytest
 from numpy.typing import NDArray
 
-from latensify_bridge.effects import ColourSpace, MaskChannel, MaskSource, Panel
+from latensify_bridge.choices import ColourSpace, MaskChannel, MaskSource
+from latensify_bridge.effects import Panel
 from latensify_bridge.errors import BadInput, OutputFailed
 from latensify_bridge.frames import Box, Edited
 from latensify_server.media.clip import open_clip

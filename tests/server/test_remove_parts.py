@@ -7,8 +7,8 @@ import pytest
 
 pytest.importorskip("torch")
 
+from latensify_bridge.choices import Motion, Output
 from latensify_bridge.composite import composite
-from latensify_bridge.effects import Motion, Output
 from latensify_server import colour
 from latensify_server.bench import clips, shot
 from latensify_server.diffusion import clean_plate, mosaic, provenance

@@ -7,8 +7,9 @@ import itertools
 import numpy as np
 import pytest
 
+from latensify_bridge.choices import ColourSpace
 from latensify_bridge.composite import composite
-from latensify_bridge.effects import ColourSpace, Replace
+from latensify_bridge.effects import Replace
 from latensify_bridge.errors import BadInput, BadParameter, Cancelled
 from latensify_bridge.frames import Box, Depth, Edited
 from latensify_server import colour

@@ -11,7 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from latensify_bridge.effects import ColourSpace, Restyle
+from latensify_bridge.choices import ColourSpace
+from latensify_bridge.effects import Restyle
 from latensify_bridge.frames import Depth, Edited
 from latensify_server.bench import asking, subjects
 from latensify_server.bench.figures import Figure

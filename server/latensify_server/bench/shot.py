@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from latensify_bridge.choices import ColourSpace, Fill, Motion
 from latensify_bridge.composite import composite
-from latensify_bridge.effects import ColourSpace, Fill, Motion, Remove
+from latensify_bridge.effects import Remove
 from latensify_bridge.frames import Depth
 from latensify_bridge.windows import Window, windows_of
 from latensify_server import colour

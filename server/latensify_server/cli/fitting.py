@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from latensify_bridge.effects import AnyEdit, Fill, wants_fit
+from latensify_bridge.choices import Fill
+from latensify_bridge.effects import AnyEdit, wants_fit
 from latensify_bridge.errors import BadRequest, Cancelled
 from latensify_bridge.protocol import Fitted, Source
 from latensify_server.cli.progress import fitting

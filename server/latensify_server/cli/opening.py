@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from latensify_bridge.effects import EFFECTS, AnyEdit, ColourSpace, MaskSource, Panel
+from latensify_bridge.choices import ColourSpace, MaskSource
+from latensify_bridge.effects import EFFECTS, AnyEdit, Panel
 from latensify_bridge.errors import BadParameter, BadRequest
 from latensify_bridge.framing import extended, generated
 from latensify_server.cli.options import checked

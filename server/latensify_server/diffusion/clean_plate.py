@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from latensify_bridge.effects import Motion
+from latensify_bridge.choices import Motion
 from latensify_bridge.frames import Box
 from latensify_server import colour
 from latensify_server.colour import Image

@@ -11,7 +11,8 @@ import diffusers
 import torch
 import transformers
 
-from latensify_bridge.effects import Precision, effect_named
+from latensify_bridge.choices import Precision
+from latensify_bridge.effects import effect_named
 from latensify_bridge.errors import BadInput, ModelMissing, OutOfMemory
 from latensify_bridge.frames import Edited
 from latensify_server import models

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from latensify_bridge.effects import Quality, effect_named
+from latensify_bridge.choices import Quality
+from latensify_bridge.effects import effect_named
 from latensify_bridge.errors import BadInput
 from latensify_server import colour
 from latensify_server.colour import Image

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latensify_bridge.effects import CameraMove, Generate, Quality
+from latensify_bridge.choices import CameraMove, Quality
+from latensify_bridge.effects import Generate
 from latensify_bridge.errors import BadParameter
 from latensify_bridge.frames import Edited
 from latensify_server import colour

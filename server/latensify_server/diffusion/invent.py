@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 import torch
 
-from latensify_bridge.effects import Quality, Remove
+from latensify_bridge.choices import Quality
+from latensify_bridge.effects import Remove
 from latensify_bridge.frames import Box
 from latensify_server import colour
 from latensify_server.colour import Image

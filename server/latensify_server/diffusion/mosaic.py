@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from latensify_bridge.effects import Motion
+from latensify_bridge.choices import Motion
 from latensify_bridge.frames import Box
 from latensify_server import colour
 from latensify_server.colour import Image

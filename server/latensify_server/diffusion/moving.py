@@ -95,9 +95,11 @@ def _restless(volume: Volume, grain: float) -> Region:
     )
     beyond = np.maximum(mean - 1.2 * (grain if np.isfinite(grain) else 0) - EDGE_PX * slope, 0).astype(np.float32)
     known = count >= 2
-    restless = (cv2.GaussianBlur(beyond, (0, 0), 1.5) > RESTLESS).astype(np.float32)
-    leaning: Region = cv2.GaussianBlur(smooth_fill(restless[..., None], known)[..., 0], (0, 0), 2.0) > LEANS
-    return leaning
+    restless = (cv2.GaussianBlur(beyond, (0, 0), 1.0) > RESTLESS).astype(np.uint8)
+    restless = cv2.morphologyEx(restless, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
+    around = smooth_fill(restless[..., None].astype(np.float32), known)[..., 0]
+    moving: Region = np.where(known, restless > 0, cv2.GaussianBlur(around, (0, 0), 2.0) > LEANS)
+    return moving
 
 
 def _filled(

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latensify_bridge.effects import Edit, Quality
+from latensify_bridge.choices import Quality
+from latensify_bridge.effects import Edit
 from latensify_server.colour import Image
 from latensify_server.diffusion.model import Model, decode, encode
 from latensify_server.diffusion.sampling import noise

@@ -11,7 +11,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from latensify_bridge.effects import Fill, Output, Remove
+from latensify_bridge.choices import Fill, Output
+from latensify_bridge.effects import Remove
 from latensify_bridge.frames import Edited
 from latensify_server import colour
 from latensify_server.colour import Image

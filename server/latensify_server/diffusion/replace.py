@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from latensify_bridge.effects import Quality, Replace
+from latensify_bridge.choices import Quality
+from latensify_bridge.effects import Replace
 from latensify_bridge.errors import BadParameter
 from latensify_bridge.frames import Box, Edited
 from latensify_server import colour

@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from latensify_bridge.effects import Quality
+from latensify_bridge.choices import Quality
 from latensify_bridge.frames import Edited
 from latensify_server import colour
 from latensify_server.diffusion import pictures

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from latensify_bridge.effects import ColourSpace
+from latensify_bridge.choices import ColourSpace
 from latensify_server.media.image import Image
 from latensify_server.media.names import is_movie
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from latensify_bridge.effects import MaskChannel, MaskSource, Panel
+from latensify_bridge.choices import MaskChannel, MaskSource
+from latensify_bridge.effects import Panel
 from latensify_bridge.errors import BadInput
 from latensify_server.media.clip import Clip
 from latensify_server.media.image import Image, as_float

@@ -7,7 +7,7 @@ Counterfactuals are exact: the same world with one thing changed, or a photograp
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 

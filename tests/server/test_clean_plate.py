@@ -11,6 +11,7 @@ from latensify_bridge.choices import Motion
 from latensify_server import colour
 from latensify_server.diffusion import motion
 from latensify_server.diffusion.clean_plate import clean_plate, shot_of
+from latensify_server.diffusion.contrast import best_fill, unlike_surroundings
 from latensify_server.diffusion.fill import grain_of, smooth_fill, with_grain
 from latensify_server.diffusion.patches import patch_fill
 
@@ -103,3 +104,26 @@ def test_patches_without_any_to_take_leave_the_smooth_fill() -> None:
     hole = np.ones((20, 20), bool)
     hole[:2] = False
     np.testing.assert_allclose(patch_fill(picture, hole), smooth_fill(picture, ~hole), atol=1e-6)
+
+
+def test_of_two_fills_the_one_that_looks_like_its_surroundings_is_taken() -> None:
+    noise = cv2.GaussianBlur(np.random.default_rng(4).random((72, 72, 3), dtype=np.float32), (0, 0), 1.0)
+    hole = np.zeros((72, 72), bool)
+    hole[26:46, 26:46] = True
+    flat = np.where(hole[..., None], noise.mean(axis=(0, 1)), noise).astype(np.float32)
+    assert unlike_surroundings(noise, hole, ~hole) < 0.25 < unlike_surroundings(flat, hole, ~hole)
+    filled = best_fill(flat, hole, ~hole)
+    assert unlike_surroundings(filled, hole, ~hole) < 0.25
+    np.testing.assert_array_equal(filled[~hole], noise[~hole])
+
+
+def test_patches_come_from_where_they_may() -> None:
+    picture = np.zeros((48, 96, 3), np.float32)
+    picture[:, :48] = [0.8, 0.1, 0.1]
+    picture[:, 48:] = [0.1, 0.1, 0.8]
+    hole = np.zeros((48, 96), bool)
+    hole[14:34, 38:58] = True
+    usable = ~hole & (np.arange(96) < 48)[None]
+    for scattered in (False, True):
+        filled = patch_fill(picture, hole, usable=usable, scattered=scattered)
+        assert filled[hole][:, 0].min() > 0.3

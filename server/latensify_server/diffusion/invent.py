@@ -20,6 +20,7 @@ from latensify_bridge.frames import Box
 from latensify_server import colour
 from latensify_server.colour import Image
 from latensify_server.diffusion import pictures, sampling, shot_model
+from latensify_server.diffusion.contrast import best_fill
 from latensify_server.diffusion.fill import Region, smooth_fill
 from latensify_server.diffusion.matte import box_of
 from latensify_server.diffusion.model import Model
@@ -79,7 +80,7 @@ class Painter:
         half_width_px = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 3).max()
         if half_width_px < SLIVER_PX or not usable.any():
             return smooth_fill(display, known)
-        start = patch_fill(display, ~known, usable=usable)
+        start = best_fill(display, ~known, usable)
         if self.imagine is None:
             return start
         painted = self.imagine(start, hole, self.report)

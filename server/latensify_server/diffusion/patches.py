@@ -50,6 +50,7 @@ def patch_fill(
     begin: Image | None = None,
     levels: int | None = None,
     usable: Region | None = None,
+    scattered: bool = False,
 ) -> Image:
     """A picture [h, w, 3] whose hole is made of patches from outside it.
 
@@ -60,11 +61,12 @@ def patch_fill(
         levels: of the pyramid, the finest included; from how wide the hole is when None. One level keeps the
             structure of `begin` and gives it texture.
         usable: where patches may be taken from; everywhere outside the hole when None.
+        scattered: begin with pixels drawn from all over the picture, and not with `begin` or the smooth fill.
 
     Returns the smooth fill (or `begin`) where there is no whole patch outside the hole to take.
     """
     rough = smooth_fill(picture, ~hole) if begin is None else np.where(hole[..., None], begin, picture)
-    return _coarse_to_fine(rough, hole, levels, usable)[0]
+    return _coarse_to_fine(rough, hole, levels, usable, scattered)[0]
 
 
 def patch_places(rough: Image, hole: Region, usable: Region) -> Index:
@@ -75,7 +77,9 @@ def patch_places(rough: Image, hole: Region, usable: Region) -> Index:
     return _coarse_to_fine(rough, hole, None, usable)[1]
 
 
-def _coarse_to_fine(rough: Image, hole: Region, levels: int | None, usable: Region | None) -> tuple[Image, Index]:
+def _coarse_to_fine(
+    rough: Image, hole: Region, levels: int | None, usable: Region | None, scattered: bool = False
+) -> tuple[Image, Index]:
     width_px = 2 * float(cv2.distanceTransform(np.pad(hole, 1).astype(np.uint8), cv2.DIST_L2, 3).max())
     count = levels or 1 + max(0, round(np.log2(max(width_px, 1) / COARSEST_HOLE_PX)))
     pyramid = [(rough, hole, np.zeros_like(hole) if usable is None else ~usable)]
@@ -83,6 +87,9 @@ def _coarse_to_fine(rough: Image, hole: Region, levels: int | None, usable: Regi
         pyramid.append(_halved(*pyramid[-1]))
     rng = np.random.default_rng(0)
     filled, places = pyramid[-1][0], np.zeros((0, 0, 2), np.int64)
+    if scattered:
+        filled = _scattered(*pyramid[-1], rng)
+        pyramid[-1] = (filled, *pyramid[-1][1:])
     for level in range(len(pyramid) - 1, -1, -1):
         known, gap, barred = pyramid[level]
         size = gap.shape[::-1]
@@ -101,6 +108,15 @@ def _halved(picture: Image, hole: Region, barred: Region) -> tuple[Image, Region
     size = (max(1, width // 2), max(1, height // 2))
     less = [cv2.resize(one.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0 for one in (hole, barred)]
     return _resized(picture, size, cv2.INTER_AREA), less[0], less[1]
+
+
+def _scattered(picture: Image, hole: Region, barred: Region, rng: np.random.Generator) -> Image:
+    """The picture with its hole full of pixels that were drawn from outside it."""
+    places = np.argwhere(~hole & ~barred)
+    if not len(places):
+        return picture
+    drawn = places[rng.integers(len(places), size=hole.shape)]
+    return np.where(hole[..., None], picture[drawn[..., 0], drawn[..., 1]], picture)
 
 
 def _resized(picture: Image, size: tuple[int, int], interpolation: int) -> Image:

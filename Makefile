@@ -6,7 +6,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 BUNDLE := build/plugin/Latensify.ofx.bundle
 PACKAGES := cmake ninja-build g++ make git nlohmann-json3-dev libxxhash-dev debootstrap python3-venv
 
-.PHONY: demo test check lint plugin plugin-gcc docs clean setup system host format
+.PHONY: demo test check lint plugin plugin-gcc bench-bridge docs clean setup system host format
 
 demo: setup plugin host  ## the plugin in a real host over a real clip; pictures in demo/
 	$(PYTHON) -m hosts.demo $(if $(CLIP),--clip "$(CLIP)")
@@ -28,6 +28,11 @@ plugin: setup $(BUNDLE)/Contents/Linux-x86-64/Latensify.ofx  ## build/plugin/Lat
 plugin-gcc: setup  ## the same by the system's compiler, for development
 	cmake -S ofx_plugin -B build/gcc -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DPython3_EXECUTABLE=$(CURDIR)/$(PYTHON)
 	cmake --build build/gcc
+
+bench-bridge: setup  ## build/bench/bridge_bench: the host of `latensify bench bridge`
+	cmake -S bridge/cpp -B build/bench -G Ninja -DCMAKE_BUILD_TYPE=Release -DLATENSIFY_BRIDGE_BENCH=ON \
+	  -DPython3_EXECUTABLE=$(CURDIR)/$(PYTHON)
+	cmake --build build/bench --target bridge_bench
 
 docs: setup  ## what is generated from the declarations
 	$(PYTHON) -m latensify_bridge.generate

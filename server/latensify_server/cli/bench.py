@@ -6,9 +6,11 @@ import contextlib
 import json
 import shlex
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -55,6 +57,64 @@ def models(as_json: bool, only: tuple[str, ...], samples: int, name: str, out: P
         click.echo(json.dumps(rows.report(figures, folder, shlex.join(["latensify", *sys.argv[1:]])), indent=2))
     else:
         Console().print(_table(figures, f"{folder.name}, {rows.machine()}"))
+
+
+SIZES = ("1920x1080", "3840x2160")
+DEPTHS = ("half", "float")
+
+
+@bench.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+@click.option(
+    "--size", "sizes", multiple=True, help="WIDTHxHEIGHT; may be given more than once.  [default: HD and UHD]"
+)
+@click.option(
+    "--depth", "depths", type=click.Choice(DEPTHS), multiple=True, help="Of the host's memory. [default: both]"
+)
+@click.option("--path", "paths", multiple=True, help="A path to measure; may be given more than once.  [default: all]")
+@click.option("--rounds", type=click.IntRange(1), default=15, show_default=True, help="Round trips of each path.")
+@click.option(
+    "--disk", type=click.Path(path_type=Path), help="A folder on the disk to measure files on.  [default: /tmp]"
+)
+@click.option(
+    "--program", type=click.Path(path_type=Path), help="The C++ host.  [default: what `make bench-bridge` built]"
+)
+@click.option("--only-trips", is_flag=True, help="Leave out first frames, windows, many clients and resident memory.")
+def bridge(
+    as_json: bool,
+    sizes: tuple[str, ...],
+    depths: tuple[str, ...],
+    paths: tuple[str, ...],
+    rounds: int,
+    disk: Path | None,
+    program: Path | None,
+    only_trips: bool,
+) -> None:
+    """Measures a frame's trip to a server and back, beside plain copies of memory and other ways."""
+    from latensify_server.bench import bridge as trips
+    from latensify_server.bench.host import found_program
+
+    frames = [trips.frame_of(size, depth) for size in sizes or SIZES for depth in depths or DEPTHS]
+    chosen = trips.chosen_paths(paths)
+    built = found_program(program)
+    with _telling() as tell:
+        report = trips.measured(
+            built, frames, chosen, rounds, disk or Path(tempfile.gettempdir()), not only_trips, tell
+        )
+    if as_json:
+        click.echo(json.dumps({**report, "command": shlex.join(["latensify", *sys.argv[1:]])}, indent=2))
+    else:
+        Console().print(_trips_table(report))
+
+
+def _trips_table(report: dict[str, Any]) -> Table:
+    table = Table(title="Round trips", title_justify="left")
+    for column in ("size", "depth", "path", "edited", "ms", "x floor"):
+        table.add_column(column, justify="left" if column in ("size", "depth", "path") else "right")
+    for row in report["results"]:
+        numbers = f"{row['edited']:.0%}", f"{row['round_trip_ms']:.1f}", f"{row['ratio_to_floor']:.2f}"
+        table.add_row(row["size"], row["depth"], row["path"], *numbers)
+    return table
 
 
 def _table(figures: Sequence[Figure], title: str) -> Table:

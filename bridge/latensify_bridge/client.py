@@ -21,6 +21,7 @@ import numpy as np
 import zmq
 
 from latensify_bridge import __version__
+from latensify_bridge.curve import Handshake
 from latensify_bridge.effects import Edit
 from latensify_bridge.errors import (
     BadInput,
@@ -36,10 +37,12 @@ from latensify_bridge.errors import (
 from latensify_bridge.folders import auto_endpoint, config_folder, private, runtime_folder, shared_folder
 from latensify_bridge.frames import Depth, Edited, FrameSpec, Pixels, frame_name, spec_of, unpack
 from latensify_bridge.protocol import (
+    LONGEST_PART,
     MOST_FITTED,
     PART_BYTES,
     PROTOCOL,
     SILENCE_S,
+    SLOWEST_BYTES_PER_S,
     Cancel,
     Failure,
     Fit,
@@ -86,8 +89,11 @@ class Session:
         self._ids = (f"{prefix}-{n}" for prefix in [secrets.token_hex(4)] for n in itertools.count(1))
         self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
         self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, LONGEST_PART)
         self._segments: list[SegmentFile] = []
+        self._handshake: Handshake | None = None
         try:
+            self._handshake = Handshake(self._socket, endpoint)
             self._socket.connect(endpoint)
             self.welcome = self._hello(client)
             self._open_segments()
@@ -108,6 +114,8 @@ class Session:
         for segment in self._segments:
             segment.close()
         self._segments = []
+        if self._handshake:
+            self._handshake.close()
         self._socket.close()
 
     # --- what a client asks ---
@@ -170,7 +178,8 @@ class Session:
             lone=lone,
             output=self._segments[1].named(whole) if self._room(1, whole) else None,
         )
-        result, parts = self._ask(submit, Result, timeout_s=timeout_s, on_progress=on_progress)
+        inline = 0 if submit.output else whole
+        result, parts = self._ask(submit, Result, timeout_s=timeout_s, on_progress=on_progress, inline_bytes=inline)
         return self._edited(result, parts, submit, size), result
 
     def fit(
@@ -235,7 +244,7 @@ class Session:
         else:
             put = Put(id=next(self._ids), frame=name, spec=spec)
             parts = [data[start : start + PART_BYTES] for start in range(0, len(data), PART_BYTES)]
-        self._ask(put, Stored, parts=parts)
+        self._ask(put, Stored, parts=parts, inline_bytes=len(data) if parts else 0)
 
     def _edited(self, result: Result, parts: list[bytes], submit: Submit, size: tuple[int, int]) -> Edited:
         box = result.box
@@ -261,8 +270,11 @@ class Session:
         parts: Sequence[memoryview] = (),
         timeout_s: float = 120.0,
         on_progress: Callable[[Progress], None] = lambda _: None,
+        inline_bytes: int = 0,
     ) -> tuple[Answer, list[bytes]]:
+        """The answer to a message, and its parts. `inline_bytes` travel there or back in parts, which takes time."""
         self._socket.send_multipart([encode(message), *parts], copy=not parts)
+        silence_s = SILENCE_S + inline_bytes / SLOWEST_BYTES_PER_S
         deadline = time.monotonic() + timeout_s
         heard = time.monotonic()
         while True:
@@ -272,7 +284,11 @@ class Session:
             if time.monotonic() > deadline:
                 self._cancel(message.id)
                 raise TimedOut(f"The edit took longer than {timeout_s:g} s; raise the time limit (timeout_s).")
-            if time.monotonic() > heard + SILENCE_S:
+            if self._handshake:
+                self._handshake.check()
+            if time.monotonic() > heard + silence_s:
+                if self._handshake:
+                    self._handshake.check_silence()
                 raise Unreachable(
                     f"The server at {self._endpoint} does not answer; look at its log, or start one: `latensify serve`."
                 )

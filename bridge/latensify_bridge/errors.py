@@ -11,6 +11,7 @@ LatensifyError
 +-- Unreachable           unreachable      6   no server, or it died or went silent
 |   +-- VersionMismatch   version          6   the other side speaks another protocol
 |   +-- Misbehaved        misbehaved       6   the other side sent what the protocol does not allow
+|   +-- Refused           refused          6   keys: one side does not know the other
 +-- Busy                  busy             7   a limit of the server: jobs, frames or memory
 |   +-- OutOfMemory       out_of_memory    7
 +-- EngineFailed          engine_failed    8   the edit itself failed
@@ -76,6 +77,10 @@ class VersionMismatch(Unreachable):
 
 class Misbehaved(Unreachable):
     code = "misbehaved"
+
+
+class Refused(Unreachable):
+    code = "refused"
 
 
 class Busy(LatensifyError):

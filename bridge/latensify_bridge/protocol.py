@@ -17,9 +17,13 @@ from latensify_bridge.frames import Box, Depth, FrameSpec
 
 PROTOCOL = 1
 PART_BYTES = 4 * 1024 * 1024
+LONGEST_PART = 4 * PART_BYTES  # a connection that brings a longer one is closed by ZeroMQ
+LONGEST_HEADER = 1024 * 1024
+MOST_PARTS = 16_384
 HEARTBEAT_S = 1.0  # the server says at least this often what a waiting request waits for
 MOST_FITTED = 1024  # frames of one fit
 SILENCE_S = 4.0  # a server that is silent for longer is taken for dead
+SLOWEST_BYTES_PER_S = 4 * 1024 * 1024  # pixels that travel inline may take this much longer
 
 RequestId = Annotated[str, Meta(min_length=1, max_length=64)]
 FrameName = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
@@ -275,6 +279,8 @@ def version_mismatch(other: str, protocol: int, ours: str) -> VersionMismatch:
 
 
 def _decode(decoder: msgspec.msgpack.Decoder[T], header: bytes) -> T:
+    if len(header) > LONGEST_HEADER:
+        raise Misbehaved(f"A message's header has {len(header)} bytes; protocol {PROTOCOL} allows {LONGEST_HEADER}.")
     try:
         return decoder.decode(header)
     except UNREADABLE as error:

@@ -24,6 +24,7 @@ class Job:
     model: ModelChoice
     key: str
     lone_key: str = ""
+    owner: bytes = b""  # the key or the connection against whose limits it counts
     order: int = 0
     fraction: float = 0.0
     stage: str = "waiting"
@@ -51,10 +52,11 @@ class Job:
 
 
 class Queue:
-    """At most `limit` jobs; at most one of them runs."""
+    """At most `limit` jobs, and `owner_limit` of one owner; at most one of them runs."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, owner_limit: int | None = None) -> None:
         self._limit = limit
+        self._owner_limit = owner_limit or limit
         self._count = itertools.count()
         self._jobs: list[Job] = []
 
@@ -65,9 +67,14 @@ class Queue:
         return iter(sorted(self._jobs, key=lambda job: (not job.running, job.urgency)))
 
     def add(self, job: Job) -> None:
-        """Raises Busy when the queue is full, BadRequest when the client has an open request of that id."""
+        """Raises Busy when the queue is full, or its owner's part, BadRequest when the id is open already."""
         if len(self._jobs) >= self._limit:
             raise Busy(f"The server has {self._limit} requests waiting already; try again later.")
+        if sum(other.owner == job.owner for other in self._jobs) >= self._owner_limit:
+            raise Busy(
+                f"One client may have {self._owner_limit} requests waiting, and these are there; wait for some, or "
+                "start the server with a larger --max-client-jobs."
+            )
         if self.find(job.client, job.request.id):
             raise BadRequest(f"The request {job.request.id} is already open.")
         job.order = next(self._count)

@@ -32,13 +32,16 @@ from latensify_bridge.errors import (
     LatensifyError,
     Misbehaved,
     OutputFailed,
+    Refused,
     from_code,
     reason_of,
 )
 from latensify_bridge.folders import private, shared_folder
 from latensify_bridge.frames import pack
+from latensify_bridge.keys import on_this_machine
 from latensify_bridge.protocol import (
     HEARTBEAT_S,
+    MOST_PARTS,
     PART_BYTES,
     PROTOCOL,
     UNREADABLE,
@@ -55,6 +58,7 @@ from latensify_bridge.protocol import (
     Put,
     Report,
     Result,
+    Segment,
     SharedMemory,
     Source,
     Status,
@@ -73,7 +77,9 @@ from latensify_server.engines import ENGINES
 from latensify_server.fits import Fits, fit_key, frames_of, settings_of
 from latensify_server.frames_check import check_sources
 from latensify_server.jobs import Job, Queue
+from latensify_server.keys import Gate, needed
 from latensify_server.plan import Plan, edit_of, plan
+from latensify_server.segment_owners import SegmentOwners
 from latensify_server.settings import Settings
 from latensify_server.store import Store
 from latensify_server.worker import Done, Failed, FromWorker, Order, Ready, Step, Stop
@@ -89,18 +95,23 @@ RETRY_S = 10.0  # an engine that could not be started is not tried again sooner
 
 
 class Service:
-    """Binds at once, so that a bad address fails in the constructor (OutputFailed); `run` returns after `stop`."""
+    """Binds at once, so that a bad address fails in the constructor; `run` returns after `stop`.
+
+    Raises OutputFailed where it cannot listen, BadRequest where other machines could reach it and it has no keys.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._kind = ENGINES[settings.engine]
         self._shared = private(shared_folder())
         self._context = zmq.Context()
+        self._gate: Gate | None = None
         self._router = self._bound(settings.endpoint)
+        self._segments = SegmentOwners(self._shared, self._lives)
         self._cache = Cache(settings.cache, settings.cache_bytes)
         self._fits = Fits(settings.fits)
-        self._store = Store(self._shared, settings.frames, settings.frames_bytes)
-        self._queue = Queue(settings.max_jobs)
+        self._store = Store(self._shared, settings.frames, settings.frames_bytes, settings.client_frames_bytes)
+        self._queue = Queue(settings.max_jobs, settings.max_client_jobs)
         self._proof = SharedMemory(f"token-{secrets.token_hex(8)}", secrets.token_hex(16))
         self._token = TokenFile(self._shared / self._proof.name, self._proof.token)
         self.endpoint = self._router.getsockopt_string(zmq.LAST_ENDPOINT)
@@ -116,11 +127,20 @@ class Service:
         router = self._context.socket(zmq.ROUTER)
         router.linger = 0
         router.setsockopt(zmq.ROUTER_MANDATORY, 1)  # tells us when a client is gone
-        router.setsockopt(zmq.MAXMSGSIZE, 4 * PART_BYTES)
+        router.setsockopt(zmq.MAXMSGSIZE, self._settings.max_part_bytes)
         try:
+            if not on_this_machine(endpoint):
+                pair = needed(endpoint)
+                self._gate = Gate(self._context)
+                self._gate.guard(router, pair)
             router.bind(endpoint)
+        except LatensifyError:
+            router.close()
+            raise
         except zmq.ZMQError as error:
             router.close()
+            if self._gate:
+                self._gate.close()
             raise OutputFailed(f"Cannot listen on '{endpoint}': {error}; choose another --endpoint.") from None
         return router
 
@@ -143,7 +163,11 @@ class Service:
         link = self._link.fileno() if self._broken is None else None
         if link is not None:
             poller.register(link, zmq.POLLIN)
+        if self._gate:
+            poller.register(self._gate.socket, zmq.POLLIN)
         ready = dict(poller.poll(TICK_MS))
+        if self._gate and self._gate.socket in ready:
+            self._gate.answer()
         if self._router in ready:
             self._hear_client()
         if link in ready:
@@ -159,6 +183,8 @@ class Service:
         for job in list(self._queue):
             self._tell(job.client, failure(job.request.id, Cancelled("The server was stopped; start it again.")))
         self._router.close(linger=200)
+        if self._gate:
+            self._gate.close()
         self._context.term()
         self._link.close()
         self._end_worker()
@@ -181,14 +207,48 @@ class Service:
         if now - self._swept_s > SWEEP_S:
             self._swept_s = now
             sweep(self._shared)
+            self._segments.sweep()
 
     # --- clients ---
 
     def _hear_client(self) -> None:
-        client, header, *parts = self._router.recv_multipart()
+        frames = self._router.recv_multipart(copy=False)
+        client, header, *parts = (frame.bytes for frame in frames)
         self._heard_s = time.monotonic()
         with self._failures_told(client, _id_of(header)):
-            self._answer(client, _decoded(header), parts)
+            owner = self._owner(frames[0])
+            self._check_size(parts)
+            self._answer(client, owner, _decoded(header), parts)
+
+    def _owner(self, frame: zmq.Frame) -> bytes:
+        """Against whom the limits of a message count: its key, or where there are none its connection."""
+        if self._gate is None:
+            return frame.bytes
+        key = str(frame.get("User-Id"))
+        if self._gate.name(key) is None:
+            self._forget(frame.bytes)
+            raise Refused("The server trusts this user's key no longer; ask who runs it to trust it again.")
+        return key.encode()
+
+    def _check_size(self, parts: Sequence[bytes]) -> None:
+        if len(parts) > MOST_PARTS:
+            raise Misbehaved(f"A message came in {len(parts)} parts; protocol {PROTOCOL} allows {MOST_PARTS}.")
+        size = sum(map(len, parts))
+        if size > self._settings.max_frame_bytes:
+            raise Busy(f"A message of {size} bytes is more than this server takes; raise its --max-frame-mb.")
+
+    def _check_segment(self, client: bytes, segment: Segment | None) -> None:
+        if segment and self._gate:
+            raise Misbehaved("A client from another machine named a segment; its pixels have to travel inline.")
+        self._segments.check(client, segment)
+
+    def _lives(self, client: bytes) -> bool:
+        """Whether a client is still connected. What is sent to ask is an answer to no question, which is ignored."""
+        try:
+            self._router.send_multipart([client, encode(Progress(id="-", fraction=0.0, stage=""))], zmq.NOBLOCK)
+        except zmq.ZMQError as error:
+            return error.errno != zmq.EHOSTUNREACH
+        return True
 
     @contextlib.contextmanager
     def _failures_told(self, client: bytes, id: str) -> Iterator[None]:
@@ -203,7 +263,7 @@ class Service:
                 client, id, EngineFailed(f"The server failed at this request ({reason_of(error)}); see its log.")
             )
 
-    def _answer(self, client: bytes, message: FromClient, parts: Sequence[bytes]) -> None:
+    def _answer(self, client: bytes, owner: bytes, message: FromClient, parts: Sequence[bytes]) -> None:
         if isinstance(message, Hello):
             self._tell(client, self._welcome(message))
         elif isinstance(message, Have):
@@ -211,12 +271,14 @@ class Service:
                 self._store.touch(name)
             self._tell(client, Need(id=message.id, frames=[name for name in message.frames if name not in self._store]))
         elif isinstance(message, Put):
-            self._take(message, parts)
+            self._check_segment(client, message.segment)
+            self._take(owner, message, parts)
             self._tell(client, Stored(id=message.id, frame=message.frame))
         elif isinstance(message, Submit):
-            self._submit(client, message)
+            self._check_segment(client, message.output)
+            self._submit(client, owner, message)
         elif isinstance(message, Fit):
-            self._fit(client, message)
+            self._fit(client, owner, message)
         elif isinstance(message, Cancel):
             self._cancel(client, message.id)
         elif isinstance(message, Status):
@@ -233,18 +295,18 @@ class Service:
             models=self._kind.installed(),
             device=self._device,
             max_frame_bytes=self._settings.max_frame_bytes,
-            shared_memory=self._proof,
+            shared_memory=None if self._gate else self._proof,
         )
 
-    def _take(self, put: Put, parts: Sequence[bytes]) -> None:
+    def _take(self, owner: bytes, put: Put, parts: Sequence[bytes]) -> None:
         if put.spec.nbytes > self._settings.max_frame_bytes:
             raise Busy(f"A frame of {put.spec.nbytes} bytes is more than this server takes; raise its --max-frame-mb.")
-        self._store.put(put.frame, put.spec, put.segment, parts, self._queue.pinned())
+        self._store.put(put.frame, put.spec, put.segment, parts, self._queue.pinned(), owner)
 
-    def _submit(self, client: bytes, submit: Submit) -> None:
+    def _submit(self, client: bytes, owner: bytes, submit: Submit) -> None:
         model = self._kind.choose(submit.effect, edit_of(submit).model)
         planned = self._plan(submit, model)
-        job = Job(client, submit, model, planned.key, planned.lone_key)
+        job = Job(client, submit, model, planned.key, planned.lone_key, owner=owner)
         if (
             submit.lone
             and not submit.fresh
@@ -255,7 +317,7 @@ class Service:
             return
         self._enqueue(job)
 
-    def _fit(self, client: bytes, fit: Fit) -> None:
+    def _fit(self, client: bytes, owner: bytes, fit: Fit) -> None:
         edit = edit_of(fit)
         if not edit.fits:
             raise BadRequest(f"No model can be fitted for {fit.effect}; leave the fit out.")
@@ -263,7 +325,7 @@ class Service:
         if self._fits.get(key):
             self._tell(client, Fitted(id=fit.id, fit=key, cached=True))
         else:
-            self._enqueue(Job(client, fit, NO_MODEL, key))
+            self._enqueue(Job(client, fit, NO_MODEL, key, owner=owner))
 
     def _plan(self, submit: Submit, model: ModelChoice) -> Plan:
         def find(sources: Sequence[Source]) -> FitChoice | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from latensify_bridge.folders import auto_endpoint, cache_folder, private, shared_folder
+from latensify_bridge.protocol import LONGEST_PART
 from latensify_server.fits import fits_folder
 
 MIB = 2**20
@@ -42,6 +43,9 @@ class Settings:
     fits: Path = field(default_factory=fits_folder)
     frames: Path = field(default_factory=_frames_folder)
     frames_bytes: int = field(default_factory=_frames_limit)
+    client_frames_bytes: int | None = None  # of one client; None: as of all
     max_frame_bytes: int = 1024 * MIB
+    max_part_bytes: int = LONGEST_PART
     max_jobs: int = 10_000
+    max_client_jobs: int = 1000
     idle_exit_s: float = 0.0

@@ -20,18 +20,20 @@ from latensify_bridge.segments import read_into
 
 
 class Store:
-    """Holds frames up to `limit_bytes` under `root`, read from segments in `shared`.
+    """Holds frames up to `limit_bytes` under `root`, of one owner up to `owner_limit_bytes`, from segments in `shared`.
 
     One server owns it; its worker reads the files by name.
     """
 
-    def __init__(self, shared: Path, root: Path, limit_bytes: int) -> None:
+    def __init__(self, shared: Path, root: Path, limit_bytes: int, owner_limit_bytes: int | None = None) -> None:
         self._shared = private(shared)
         _sweep(private(root))
         self.folder = private(root / f"server-{os.getpid():x}-{os.urandom(4).hex()}")
         self._lock = open(self.folder / "lock", "w")  # noqa: SIM115 - held open as long as the store lives
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self.limit_bytes = limit_bytes
+        self._owner_limit_bytes = limit_bytes if owner_limit_bytes is None else owner_limit_bytes
+        self._owners: dict[str, bytes] = {}
         self._specs: OrderedDict[str, FrameSpec] = OrderedDict()
         self.held_bytes = 0
 
@@ -51,9 +53,15 @@ class Store:
             self._specs.move_to_end(name)
 
     def put(
-        self, name: str, spec: FrameSpec, segment: Segment | None, parts: Sequence[bytes], pinned: Container[str]
+        self,
+        name: str,
+        spec: FrameSpec,
+        segment: Segment | None,
+        parts: Sequence[bytes],
+        pinned: Container[str],
+        owner: bytes = b"",
     ) -> None:
-        """Takes a frame's bytes out of a client's segment or from message parts.
+        """Takes a frame's bytes out of a client's segment or from message parts; its room counts against `owner`.
 
         Raises Misbehaved when they are not the frame that is named, Busy when there is no room beside the pinned ones.
         """
@@ -63,6 +71,7 @@ class Store:
             self.held_bytes -= self._specs.pop(name).nbytes
         if (segment.size if segment else sum(map(len, parts))) != spec.nbytes:
             raise Misbehaved(f"A frame of {spec.width}x{spec.height} needs {spec.nbytes} bytes; another number came.")
+        self._make_room_of(owner, spec.nbytes, pinned)
         self._make_room(spec.nbytes, pinned)
         path = private(self.folder) / f"{name}.tmp"
         try:
@@ -75,6 +84,7 @@ class Store:
         finally:
             path.unlink(missing_ok=True)
         self._specs[name] = spec
+        self._owners[name] = owner
         self.held_bytes += spec.nbytes
 
     def _fill(self, path: Path, name: str, spec: FrameSpec, segment: Segment | None, parts: Sequence[bytes]) -> None:
@@ -95,13 +105,35 @@ class Store:
         for name in [name for name in self._specs if name not in pinned]:
             if self.held_bytes + size <= self.limit_bytes:
                 return
-            self.held_bytes -= self._specs.pop(name).nbytes
-            (self.folder / name).unlink(missing_ok=True)
+            self._let_go(name)
         if self.held_bytes + size > self.limit_bytes:
             raise Busy(
                 f"The frames of waiting requests fill the {self.limit_bytes // 2**20} MiB that the server may hold; "
                 "use a smaller window or start it with a larger --frames-mb."
             )
+
+    def _make_room_of(self, owner: bytes, size: int, pinned: Container[str]) -> None:
+        """An owner's own frames make way, so that one client cannot push out what the others have sent."""
+        if self._owner_limit_bytes >= self.limit_bytes:
+            return
+        own = [name for name in self._specs if self._owners.get(name) == owner]
+        held = sum(self._specs[name].nbytes for name in own)
+        for name in own:
+            if held + size <= self._owner_limit_bytes:
+                return
+            if name not in pinned:
+                held -= self._specs[name].nbytes
+                self._let_go(name)
+        if held + size > self._owner_limit_bytes:
+            raise Busy(
+                f"One client may have {self._owner_limit_bytes // 2**20} MiB of frames held, and waiting requests need "
+                "them; use a smaller window or start the server with a larger --client-frames-mb."
+            )
+
+    def _let_go(self, name: str) -> None:
+        self.held_bytes -= self._specs.pop(name).nbytes
+        self._owners.pop(name, None)
+        (self.folder / name).unlink(missing_ok=True)
 
     def close(self) -> None:
         self._lock.close()

@@ -1,4 +1,4 @@
-// What libzmq must know of the platform: Linux, with epoll, no encryption, no optional transports.
+// What libzmq must know of the platform: Linux, with epoll, no optional transports. CURVE: libzmq.cmake.
 #pragma once
 
 #define ZMQ_HAVE_LINUX

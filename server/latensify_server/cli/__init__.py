@@ -19,6 +19,7 @@ COMMANDS = {
     "status": "Shows the queue, the cache and the last errors of a running server.",
     "effects": "Lists the effects and their parameters.",
     "doctor": "Says what is installed, what is missing and how to get it.",
+    "keys": "Makes keys, and says whom to trust, where the server is on another machine.",
     "plugin": "Installs the OpenFX plugin for the hosts on this machine.",
     "train": "Trains the model that ships with Latensify, or fits one to a shot.",
     "bench": "Measures what this project claims, figure by figure.",

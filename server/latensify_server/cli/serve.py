@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import fcntl
-import ipaddress
 import logging
 import signal
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import click
 
 from latensify_bridge.errors import BadRequest
 from latensify_bridge.folders import auto_endpoint, cache_folder, private, runtime_folder
+from latensify_bridge.keys import on_this_machine
+from latensify_bridge.protocol import LONGEST_PART, PART_BYTES
 from latensify_server.engines import ENGINES
+from latensify_server.keys import needed
 from latensify_server.settings import MIB, Settings
 
 IDLE_EXIT_S = 1800.0
@@ -22,7 +23,11 @@ IDLE_EXIT_S = 1800.0
 
 @click.command()
 @click.option(
-    "--endpoint", default="auto", show_default=True, help="auto: this user's own socket; or tcp://127.0.0.1:PORT."
+    "--endpoint",
+    "--listen",
+    default="auto",
+    show_default=True,
+    help="auto: this user's own socket; or tcp://127.0.0.1:PORT; with keys (latensify keys) any tcp://HOST:PORT.",
 )
 @click.option("--auto", is_flag=True, help=f"As a host starts it: ends after {IDLE_EXIT_S / 60:g} idle minutes.")
 @click.option("--engine", type=click.Choice(sorted(ENGINES)), default="diffusion", show_default=True)
@@ -34,6 +39,19 @@ IDLE_EXIT_S = 1800.0
     "--frames-mb", type=click.IntRange(1), help="Shared memory for source frames.  [default: by what is free]"
 )
 @click.option("--max-frame-mb", type=click.IntRange(1), default=1024, show_default=True, help="Largest frame taken.")
+@click.option(
+    "--client-frames-mb", type=click.IntRange(1), help="Source frames held for one client.  [default: as for all]"
+)
+@click.option(
+    "--max-part-mb",
+    type=click.IntRange(PART_BYTES // MIB),
+    default=LONGEST_PART // MIB,
+    show_default=True,
+    help="Longest part of a message taken; what sends a longer one is disconnected.",
+)
+@click.option(
+    "--max-client-jobs", type=click.IntRange(1), default=1000, show_default=True, help="Requests of one client."
+)
 @click.option("--max-jobs", type=click.IntRange(1), default=10_000, show_default=True, help="Requests that may wait.")
 @click.option(
     "--idle-exit", "idle_exit_s", type=click.FloatRange(0), default=0.0, help="End after so many idle seconds."
@@ -46,6 +64,9 @@ def serve(
     cache_mb: int,
     frames_mb: int | None,
     max_frame_mb: int,
+    client_frames_mb: int | None,
+    max_part_mb: int,
+    max_client_jobs: int,
     max_jobs: int,
     idle_exit_s: float,
 ) -> None:
@@ -58,6 +79,9 @@ def serve(
         cache=cache or cache_folder() / "results",
         cache_bytes=cache_mb * MIB,
         max_frame_bytes=max_frame_mb * MIB,
+        client_frames_bytes=client_frames_mb * MIB if client_frames_mb else None,
+        max_part_bytes=max_part_mb * MIB,
+        max_client_jobs=max_client_jobs,
         max_jobs=max_jobs,
         idle_exit_s=IDLE_EXIT_S if auto and not idle_exit_s else idle_exit_s,
         **given,
@@ -85,19 +109,11 @@ def _run(settings: Settings) -> None:
 
 
 def _checked(endpoint: str) -> str:
-    """The address to bind: loopback or a private socket; anything else would need keys, which this version has not."""
+    """The address to bind. Raises BadRequest where it is none, or where it needs keys and there are none."""
     if endpoint == "auto":
         return auto_endpoint()
-    if endpoint.startswith("ipc://"):
+    if endpoint.startswith(("ipc://", "tcp://")):
+        if not on_this_machine(endpoint):
+            needed(endpoint)
         return endpoint
-    parts = urlsplit(endpoint)
-    try:
-        loopback = parts.hostname == "localhost" or ipaddress.ip_address(parts.hostname or "").is_loopback
-    except ValueError:
-        loopback = False
-    if parts.scheme != "tcp" or not loopback:
-        raise BadRequest(
-            f"'{endpoint}' is not an address on this machine; use auto, ipc:///PATH or tcp://127.0.0.1:PORT. "
-            "To work over a network, tunnel it (ssh -L)."
-        )
-    return endpoint
+    raise BadRequest(f"'{endpoint}' is no address; use auto, ipc:///PATH or tcp://HOST:PORT.")

@@ -5,6 +5,7 @@ Every wait ends: by its answer, by `cancelled`, by a deadline, or because the se
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import itertools
 import json
@@ -12,7 +13,7 @@ import secrets
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Self, TypeVar
 
@@ -75,6 +76,16 @@ Answer = TypeVar("Answer", bound=Message)
 
 def _never() -> bool:
     return False
+
+
+@contextlib.contextmanager
+def _named(id: str) -> Iterator[None]:
+    """Failures are told with the id of their request."""
+    try:
+        yield
+    except LatensifyError as error:
+        error.request = id
+        raise
 
 
 class Session:
@@ -179,8 +190,9 @@ class Session:
             output=self._segments[1].named(whole) if self._room(1, whole) else None,
         )
         inline = 0 if submit.output else whole
-        result, parts = self._ask(submit, Result, timeout_s=timeout_s, on_progress=on_progress, inline_bytes=inline)
-        return self._edited(result, parts, submit, size), result
+        with _named(submit.id):
+            result, parts = self._ask(submit, Result, timeout_s=timeout_s, on_progress=on_progress, inline_bytes=inline)
+            return self._edited(result, parts, submit, size), result
 
     def fit(
         self,
@@ -207,7 +219,8 @@ class Session:
             sources=list(sources),
             render_scale=render_scale,
         )
-        return self._ask(fit, Fitted, timeout_s=timeout_s, on_progress=on_progress)[0]
+        with _named(fit.id):
+            return self._ask(fit, Fitted, timeout_s=timeout_s, on_progress=on_progress)[0]
 
     def status(self) -> Report:
         return self._ask(Status(id=next(self._ids)), Report)[0]

@@ -24,8 +24,12 @@ from typing import ClassVar
 
 
 class LatensifyError(Exception):
-    """A failure told in one sentence that names the thing and the remedy."""
+    """A failure told in one sentence that names the thing and the remedy.
 
+    `request` is the id of the request that failed, as the server's log has it; empty where none was made.
+    """
+
+    request: str = ""
     code: ClassVar[str] = "error"
     exit_code: ClassVar[int] = 1
 

@@ -20,9 +20,13 @@ PART_BYTES = 4 * 1024 * 1024
 LONGEST_PART = 4 * PART_BYTES  # a connection that brings a longer one is closed by ZeroMQ
 LONGEST_HEADER = 1024 * 1024
 MOST_PARTS = 16_384
+LONGEST_PART = 4 * PART_BYTES  # a connection that brings a longer one is closed by ZeroMQ
+LONGEST_HEADER = 1024 * 1024
+MOST_PARTS = 16_384
 HEARTBEAT_S = 1.0  # the server says at least this often what a waiting request waits for
 MOST_FITTED = 1024  # frames of one fit
 SILENCE_S = 4.0  # a server that is silent for longer is taken for dead
+SLOWEST_BYTES_PER_S = 4 * 1024 * 1024  # pixels that travel inline may take this much longer
 SLOWEST_BYTES_PER_S = 4 * 1024 * 1024  # pixels that travel inline may take this much longer
 
 RequestId = Annotated[str, Meta(min_length=1, max_length=64)]
@@ -194,7 +198,7 @@ class Status(Message, frozen=True, kw_only=True):
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """A request in the queue, or running."""
+    """A request in the queue, or running: who waits for what, and behind how many others."""
 
     id: str
     effect: str
@@ -202,10 +206,34 @@ class Waiting(msgspec.Struct, frozen=True):
     interactive: bool
     running: bool
     fraction: float
+    client: str = ""
+    host: str = ""
+    stage: str = ""
+    ahead: int = 0
+    waited_s: float = 0.0
+
+
+class DeviceMemory(msgspec.Struct, frozen=True):
+    """The device's memory when the engine last looked: all of it, what all programs use, and the engine's own peak."""
+
+    total_bytes: int
+    used_bytes: int
+    peak_bytes: int
+
+
+class Trouble(msgspec.Struct, frozen=True):
+    """A request that failed: when (seconds since 1970), its id, its failure's code and sentence, and whose it was."""
+
+    at_s: float
+    id: str
+    code: str
+    message: str
+    effect: str = ""
+    client: str = ""
 
 
 class Report(Message, frozen=True, kw_only=True):
-    """server -> client, the answer to Status."""
+    """server -> client, the answer to Status. What has a default was added later: an older server leaves it out."""
 
     server: str
     protocol: int
@@ -221,6 +249,14 @@ class Report(Message, frozen=True, kw_only=True):
     finished: int
     failed: int
     last_errors: list[str]
+    memory: DeviceMemory | None = None
+    cache_hits: int = 0
+    cache_misses: int = 0
+    held_limit_bytes: int = 0
+    fits: int = 0
+    fits_bytes: int = 0
+    frames_per_s: float = 0.0
+    troubles: list[Trouble] = []
 
 
 FromClient = Hello | Have | Put | Submit | Fit | Cancel | Status

@@ -17,6 +17,8 @@ import numpy as np
 from latensify_bridge.effects import Edit
 from latensify_bridge.frames import Box, Depth, Edited, Pixels
 from latensify_bridge.framing import Margins, margins_of
+from latensify_bridge.protocol import DeviceMemory
+from latensify_server.memory import machine_memory
 
 REVISION = 2
 """Part of every result's name. Raise it whenever the same request would give other pixels than before."""
@@ -84,6 +86,10 @@ class Engine(Protocol):
         """The device in words, for people."""
         ...
 
+    def memory(self) -> DeviceMemory:
+        """The device's memory now. Quick: asked about once a second, between steps."""
+        ...
+
     def edit(self, work: WindowEdit, progress: ProgressCall) -> list[Edited]:
         """One edited box and matte for each plate, in their order.
 
@@ -111,6 +117,9 @@ class FakeEngine:
 
     def device(self) -> str:
         return "fake"
+
+    def memory(self) -> DeviceMemory:
+        return machine_memory()
 
     def edit(self, work: WindowEdit, progress: ProgressCall) -> list[Edited]:
         for step in range(self._steps):

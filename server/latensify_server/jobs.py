@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from latensify_bridge.errors import BadRequest, Busy
-from latensify_bridge.protocol import Fit, Submit, Waiting
+from latensify_bridge.protocol import Fit, Hello, Submit, Waiting
 from latensify_server.engine import ModelChoice
 
 
@@ -31,6 +32,7 @@ class Job:
     running: bool = False
     paused: bool = False
     started_s: float = 0.0
+    queued_s: float = field(default_factory=time.monotonic)
     told_s: float = field(default=0.0, compare=False)
 
     @property
@@ -40,6 +42,10 @@ class Job:
     @property
     def interactive(self) -> bool:
         return isinstance(self.request, Submit) and self.request.interactive
+
+    @property
+    def work(self) -> str:
+        return "fit" if isinstance(self.request, Fit) else "frame"
 
     @property
     def frame(self) -> int:
@@ -116,7 +122,9 @@ class Queue:
         """The frames that waiting and running jobs need."""
         return set().union(*(job.frames for job in self._jobs))
 
-    def report(self) -> list[Waiting]:
+    def report(self, greeted: Mapping[bytes, Hello]) -> list[Waiting]:
+        """What runs, then what waits, by its turn. `greeted`: how each client introduced itself."""
+        now = time.monotonic()
         return [
             Waiting(
                 id=job.request.id,
@@ -125,6 +133,11 @@ class Queue:
                 interactive=job.interactive,
                 running=job.running,
                 fraction=job.fraction,
+                client=greeted[job.client].client if job.client in greeted else "",
+                host=greeted[job.client].host if job.client in greeted else "",
+                stage=job.stage,
+                ahead=self.ahead(job),
+                waited_s=now - job.queued_s,
             )
             for job in self
         ]

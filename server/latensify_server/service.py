@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import dataclasses
 import logging
 import secrets
 import socket
@@ -17,6 +18,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
+from typing import Any
 
 import msgspec
 import zmq
@@ -46,6 +48,7 @@ from latensify_bridge.protocol import (
     PROTOCOL,
     UNREADABLE,
     Cancel,
+    DeviceMemory,
     Failure,
     Fit,
     Fitted,
@@ -82,7 +85,8 @@ from latensify_server.plan import Plan, edit_of, plan
 from latensify_server.segment_owners import SegmentOwners
 from latensify_server.settings import Settings
 from latensify_server.store import Store
-from latensify_server.worker import Done, Failed, FromWorker, Order, Ready, Step, Stop
+from latensify_server.tally import CACHED, DONE, DROPPED, Tally
+from latensify_server.worker import Done, Failed, FromWorker, Order, Ready, Room, Step, Stop
 
 log = logging.getLogger("latensify.service")
 log.addHandler(logging.NullHandler())  # within another command, its own failures are told by that command
@@ -91,6 +95,8 @@ TICK_MS = 100
 SWEEP_S = 30.0
 KEEPING_S = 20.0  # that a fit may take to write what it has done
 NO_MODEL = ModelChoice("", "")  # a fit begins with nothing
+LONGEST_NAME = 64  # of an id or an effect
+MOST_GREETED = 4096  # clients whose names are remembered
 RETRY_S = 10.0  # an engine that could not be started is not tried again sooner
 
 
@@ -116,11 +122,12 @@ class Service:
         self._token = TokenFile(self._shared / self._proof.name, self._proof.token)
         self.endpoint = self._router.getsockopt_string(zmq.LAST_ENDPOINT)
         self._stopping = threading.Event()
-        self._started_s = self._heard_s = time.monotonic()
+        self._heard_s = time.monotonic()
         self._swept_s = 0.0
         self._device = "starting"
-        self._finished = self._failed = 0
-        self._errors: collections.deque[str] = collections.deque(maxlen=20)
+        self.tally = Tally()
+        self._memory: DeviceMemory | None = None
+        self._greeted: collections.OrderedDict[bytes, Hello] = collections.OrderedDict()
         self._start_worker()
 
     def _bound(self, endpoint: str) -> zmq.Socket[bytes]:
@@ -215,7 +222,7 @@ class Service:
         frames = self._router.recv_multipart(copy=False)
         client, header, *parts = (frame.bytes for frame in frames)
         self._heard_s = time.monotonic()
-        with self._failures_told(client, _id_of(header)):
+        with self._failures_told(client, _about(header)):
             owner = self._owner(frames[0])
             self._check_size(parts)
             self._answer(client, owner, _decoded(header), parts)
@@ -251,21 +258,21 @@ class Service:
         return True
 
     @contextlib.contextmanager
-    def _failures_told(self, client: bytes, id: str) -> Iterator[None]:
+    def _failures_told(self, client: bytes, about: _About) -> Iterator[None]:
         """Whatever goes wrong with one request is told to its client; the loop goes on for the others."""
         try:
             yield
         except LatensifyError as error:
-            self._fail(client, id, error)
+            self._fail(client, about, error)
         except Exception as error:
-            log.exception("%s failed in the service", id)
+            log.exception("failed in the service", extra={"request": about.id})
             self._fail(
-                client, id, EngineFailed(f"The server failed at this request ({reason_of(error)}); see its log.")
+                client, about, EngineFailed(f"The server failed at this request ({reason_of(error)}); see its log.")
             )
 
     def _answer(self, client: bytes, owner: bytes, message: FromClient, parts: Sequence[bytes]) -> None:
         if isinstance(message, Hello):
-            self._tell(client, self._welcome(message))
+            self._tell(client, self._welcome(client, message))
         elif isinstance(message, Have):
             for name in message.frames:
                 self._store.touch(name)
@@ -284,9 +291,17 @@ class Service:
         elif isinstance(message, Status):
             self._tell(client, self._report(message.id))
 
-    def _welcome(self, hello: Hello) -> Welcome:
+    def _greet(self, client: bytes, hello: Hello) -> None:
+        self._greeted[client] = hello
+        self._greeted.move_to_end(client)
+        if len(self._greeted) > MOST_GREETED:
+            self._greeted.popitem(last=False)
+        log.info("a client has come", extra={"request": hello.id, "client": hello.client, "host": hello.host})
+
+    def _welcome(self, client: bytes, hello: Hello) -> Welcome:
         if hello.protocol != PROTOCOL:
             raise version_mismatch(hello.client, hello.protocol, f"the server {__version__}")
+        self._greet(client, hello)
         return Welcome(
             id=hello.id,
             protocol=PROTOCOL,
@@ -322,10 +337,9 @@ class Service:
         if not edit.fits:
             raise BadRequest(f"No model can be fitted for {fit.effect}; leave the fit out.")
         key = fit_key(settings_of(fit.effect, edit, fit.render_scale), frames_of(fit.sources))
-        if self._fits.get(key):
-            self._tell(client, Fitted(id=fit.id, fit=key, cached=True))
-        else:
-            self._enqueue(Job(client, fit, NO_MODEL, key, owner=owner))
+        job = Job(client, fit, NO_MODEL, key, owner=owner)
+        if not self._deliver(job, cached=True):
+            self._enqueue(job)
 
     def _plan(self, submit: Submit, model: ModelChoice) -> Plan:
         def find(sources: Sequence[Source]) -> FitChoice | None:
@@ -341,6 +355,7 @@ class Service:
         missing = sorted(name for name in job.frames if name not in self._store)
         if missing:
             self._check_room(job, len(missing))
+            self._count(job, FrameMissing.code)
             self._tell(
                 job.client,
                 Failure(
@@ -353,7 +368,7 @@ class Service:
             return
         check_sources(request, {name: self._store.spec(name) for name in job.frames})
         self._queue.add(job)
-        log.info("%s %s queued", request.id, _what(job))
+        self._log(job, "queued")
         self._tell_progress(job)
 
     def _check_room(self, job: Job, missing: int) -> None:
@@ -370,6 +385,8 @@ class Service:
     def _cancel(self, client: bytes, id: str) -> None:
         job = self._queue.find(client, id)
         if job:
+            self._log(job, "cancelled by its client")
+            self._count(job, Cancelled.code)
             self._drop(job)
             self._tell(client, failure(id, Cancelled("Stopped by the user.")))
 
@@ -381,6 +398,13 @@ class Service:
 
     def _deliver(self, job: Job, cached: bool) -> bool:
         """Sends a job's result when it is kept; says whether it was."""
+        sent = self._send_result(job, cached)
+        if sent:
+            self._count(job, CACHED if cached else DONE)
+            self._log(job, "answered from the cache" if cached else "done")
+        return sent
+
+    def _send_result(self, job: Job, cached: bool) -> bool:
         request = job.request
         if isinstance(request, Fit):
             if self._fits.get(job.key):
@@ -412,12 +436,27 @@ class Service:
         stage = same.stage if same.running else f"waiting behind {ahead}" if ahead else "waiting"
         self._tell(job.client, Progress(id=job.request.id, fraction=same.fraction, stage=stage, ahead=ahead))
 
-    def _fail(self, client: bytes, id: str, error: LatensifyError) -> None:
+    def _fail(self, client: bytes, about: _About, error: LatensifyError) -> None:
         if not isinstance(error, Cancelled):
-            log.warning("%s failed: %s", id, error)
-            self._failed += 1
-            self._errors.append(f"{id} {error.code}: {error}")
-        self._tell(client, failure(id or "unknown", error))
+            name = self._greeted[client].client if client in self._greeted else ""
+            told = {"request": about.id, "client": name, "effect": about.effect, "code": error.code}
+            log.warning("failed: %s", error, extra=told)
+            self.tally.trouble(about.id, error, about.effect, name)
+        if about.work:
+            self.tally.count(about.effect, about.work, error.code, time.monotonic() - about.came_s)
+        self._tell(client, failure(about.id or "unknown", error))
+
+    def _count(self, job: Job, outcome: str) -> None:
+        self.tally.count(job.request.effect, job.work, outcome, time.monotonic() - job.queued_s)
+
+    def _log(self, job: Job, event: str) -> None:
+        """One line about a request: `restyle frame 7 queued`."""
+        told: dict[str, object] = {"request": job.request.id, "effect": job.request.effect, "frame": job.frame}
+        if job.client in self._greeted:
+            told |= {"client": self._greeted[job.client].client, "host": self._greeted[job.client].host}
+        if event == "done":
+            told["seconds"] = round(time.monotonic() - job.queued_s, 3)
+        log.info("%s %s", _what(job), event, extra=told)
 
     def _tell(self, client: bytes, message: Message, parts: Sequence[memoryview] = ()) -> None:
         try:
@@ -431,27 +470,38 @@ class Service:
     def _forget(self, client: bytes) -> None:
         """Drops what a client that has gone was waiting for."""
         for job in self._queue.of_client(client):
-            log.info("%s dropped: its client is gone", job.request.id)
+            self._log(job, "dropped: its client is gone")
+            self._count(job, DROPPED)
             self._drop(job)
+        self._greeted.pop(client, None)
 
     def _report(self, id: str) -> Report:
         entries, size = self._cache.usage()
+        fits, fits_bytes = self._fits.usage()
         return Report(
             id=id,
             server=__version__,
             protocol=PROTOCOL,
-            uptime_s=time.monotonic() - self._started_s,
+            uptime_s=time.monotonic() - self.tally.began_s,
             device=self._device,
             models=self._kind.installed(),
-            queue=self._queue.report(),
+            queue=self._queue.report(self._greeted),
             held_frames=len(self._store),
             held_bytes=self._store.held_bytes,
             cache_entries=entries,
             cache_bytes=size,
             cache_limit_bytes=self._cache.limit_bytes,
-            finished=self._finished,
-            failed=self._failed,
-            last_errors=list(self._errors),
+            finished=self.tally.finished,
+            failed=self.tally.failed,
+            last_errors=[f"{trouble.id} {trouble.code}: {trouble.message}" for trouble in self.tally.troubles],
+            memory=self._memory,
+            cache_hits=self.tally.cache_hits,
+            cache_misses=self.tally.cache_misses,
+            held_limit_bytes=self._store.limit_bytes,
+            fits=fits,
+            fits_bytes=fits_bytes,
+            frames_per_s=self.tally.frames_per_s(),
+            troubles=list(self.tally.troubles),
         )
 
     # --- the worker ---
@@ -471,10 +521,12 @@ class Service:
                     str(self._settings.cache),
                     str(self._settings.cache_bytes),
                     str(self._settings.fits),
+                    *([self._settings.log_format] if self._settings.log_format else []),
                 ],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
             )
+        self.tally.worker_starts += 1
         self._link = Connection(ours.detach())
         self._occupied: str | None = None
         self._fitting = False
@@ -509,6 +561,7 @@ class Service:
         self._occupied = job.request.id
         self._fitting = isinstance(job.request, Fit)
         job.started_s = job.started_s or time.monotonic()
+        self._log(job, "begun")
         self._send_worker(Order(job.request, job.model, str(self._store.folder), specs, fits))
 
     def _make_way(self) -> None:
@@ -536,6 +589,8 @@ class Service:
         elif isinstance(message, Ready):
             self._device = message.device
             log.info("engine %s ready on %s", self._settings.engine, message.device)
+        elif isinstance(message, Room):
+            self._memory = message.memory
         elif isinstance(message, Step):
             if job and job.request.id == message.id:
                 job.fraction, job.stage = message.fraction, message.stage
@@ -545,21 +600,21 @@ class Service:
             self._fitting = False
             if job and job.request.id == message.id:
                 if job.paused and isinstance(message, Failed) and message.code == Cancelled.code:
+                    self._log(job, "makes way for a frame")
                     self._queue.pause(job)
                 else:
                     self._finish(job, message)
 
     def _finish(self, job: Job, message: Done | Failed, cached: bool = False) -> None:
         self._queue.remove(job)
-        with self._failures_told(job.client, job.request.id):
+        with self._failures_told(job.client, _about_job(job)):
             if isinstance(message, Failed):
                 raise from_code(message.code, message.message)
             if not self._deliver(job, cached):
                 raise EngineFailed(
                     "The result was let go before it could be sent; start the server with a larger --cache-mb."
                 )
-            self._finished += 1
-            log.info("%s %s done", job.request.id, _what(job))
+            self.tally.finished += 1
 
     def _worker_died(self) -> None:
         """One that was ready is started again. One that never was would only die again: all that waits is told why."""
@@ -581,7 +636,7 @@ class Service:
         log.error("%s", error)
         for job in jobs:
             self._queue.remove(job)
-            self._fail(job.client, job.request.id, error)
+            self._fail(job.client, _about_job(job), error)
 
 
 def _what(job: Job) -> str:
@@ -629,8 +684,34 @@ def _decoded(header: bytes) -> FromClient:
         raise
 
 
-def _id_of(header: bytes) -> str:
+@dataclasses.dataclass(frozen=True)
+class _About:
+    """What is known of a request when it fails. `work` as in Tally; empty for a message that asks for no work."""
+
+    id: str
+    effect: str
+    work: str
+    came_s: float
+
+
+class _Request(msgspec.Struct):
+    """As much of a message as tells whose failure it was."""
+
+    type: str
+    id: str
+    effect: Any = ""
+
+
+def _about(header: bytes) -> _About:
+    now = time.monotonic()
     try:
-        return msgspec.msgpack.decode(header, type=_Greeting).id
+        request = msgspec.msgpack.decode(header, type=_Request)
     except UNREADABLE:
-        return ""
+        return _About("", "", "", now)
+    work = {"submit": "frame", "fit": "fit"}.get(request.type, "")
+    effect = request.effect if isinstance(request.effect, str) and len(request.effect) <= LONGEST_NAME else ""
+    return _About(request.id if len(request.id) <= LONGEST_NAME else "", effect, work, now)
+
+
+def _about_job(job: Job) -> _About:
+    return _About(job.request.id, job.request.effect, job.work, job.queued_s)

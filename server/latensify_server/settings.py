@@ -33,7 +33,8 @@ def _frames_limit() -> int:
 class Settings:
     """`frames_bytes` of sent frames are held in `frames`, `cache_bytes` of results in `cache`.
 
-    Models fitted to shots lie in `fits`. `idle_exit_s` 0: never. `engine` is a name in engines.ENGINES.
+    Models fitted to shots lie in `fits`. `idle_exit_s` 0: never. `engine` is a name in engines.ENGINES. `log_format` is
+    one of logs.FORMATS, for the worker, where the process logs.
     """
 
     endpoint: str = field(default_factory=auto_endpoint)
@@ -49,3 +50,4 @@ class Settings:
     max_jobs: int = 10_000
     max_client_jobs: int = 1000
     idle_exit_s: float = 0.0
+    log_format: str = ""

@@ -1,16 +1,16 @@
 """The worker process: it owns the engine (and so torch and the device), edits one window at a time, and keeps results.
 
-The service starts it as `python -m latensify_server.worker FD ENGINE CACHE LIMIT FITS` and talks to it over a socket
-pair. It ends when that closes, so it never outlives its server.
+The service starts it as `python -m latensify_server.worker FD ENGINE CACHE LIMIT FITS [LOG_FORMAT]` and talks to it
+over a socket pair. It ends when that closes, so it never outlives its server.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
 import time
-import traceback
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -19,14 +19,18 @@ import numpy as np
 
 from latensify_bridge.errors import Cancelled, EngineFailed, FrameMissing, LatensifyError, reason_of
 from latensify_bridge.frames import Box, Depth, Edited, FrameSpec
-from latensify_bridge.protocol import Fit, Source, Submit
-from latensify_server import store
+from latensify_bridge.protocol import DeviceMemory, Fit, Source, Submit
+from latensify_server import logs, store
 from latensify_server.cache import Cache, Entry
 from latensify_server.engine import Engine, FitChoice, ModelChoice, Plate, ShotFit, WindowEdit
 from latensify_server.engines import ENGINES
 from latensify_server.fits import Fits, frames_of, settings_of
 from latensify_server.lazy import Lazy
 from latensify_server.plan import Plan, WindowPlan, edit_of, frame_key, plan
+
+log = logging.getLogger("latensify.worker")
+
+MEMORY_S = 1.0  # how often the device's memory is told of while an edit runs
 
 
 class Order(msgspec.Struct, frozen=True, tag=True):
@@ -73,8 +77,14 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
     message: str
 
 
+class Room(msgspec.Struct, frozen=True, tag=True):
+    """worker -> service: the device's memory."""
+
+    memory: DeviceMemory
+
+
 ToWorker = Order | Stop
-FromWorker = Ready | Step | Done | Failed
+FromWorker = Ready | Step | Done | Failed | Room
 
 
 class LinkLost(Exception):
@@ -91,10 +101,12 @@ class Worker:
         self._fits = fits
         self._stopped: set[str] = set()
         self._orders: list[Order] = []
+        self._memory_told_s = 0.0
 
     def run(self) -> None:
         """Returns when the service is gone."""
         self._tell(Ready(self._engine.device()))
+        self._tell_memory()
         try:
             while True:
                 while not self._orders:
@@ -108,6 +120,10 @@ class Worker:
             self._link.send_bytes(msgspec.msgpack.encode(message))
         except OSError:
             raise LinkLost from None
+
+    def _tell_memory(self) -> None:
+        self._memory_told_s = time.monotonic()
+        self._tell(Room(self._engine.memory()))
 
     def _hear(self) -> None:
         try:
@@ -134,6 +150,7 @@ class Worker:
             else:
                 chosen = iter(order.fits)  # by the service, so that both mean the same when a fit is finished meanwhile
                 self._edit(order, order.request, plan(order.request, order.model, lambda _: next(chosen, None)))
+            self._tell_memory()
             self._tell(Done(id))
         except LatensifyError as error:
             self._tell(Failed(id, error.code, str(error)))
@@ -142,7 +159,7 @@ class Worker:
         except LinkLost:
             raise
         except Exception as error:
-            traceback.print_exc()
+            log.exception("the edit failed inside the engine", extra={"request": id, "effect": order.request.effect})
             self._tell(
                 Failed(
                     id,
@@ -235,6 +252,8 @@ class Worker:
             self._stopped.discard(id)
             raise Cancelled("Stopped by the user.")
         self._tell(Step(id, fraction, stage))
+        if time.monotonic() - self._memory_told_s >= MEMORY_S:
+            self._tell_memory()
 
 
 def blend(parts: list[Edited], weights: list[float], depth: Depth) -> Edited:
@@ -258,11 +277,13 @@ def blend(parts: list[Edited], weights: list[float], depth: Depth) -> Edited:
 def main(arguments: list[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the service decides
     link = Connection(int(arguments[0]))
+    if len(arguments) > 5:
+        logs.start(arguments[5])
     cache = Cache(Path(arguments[2]), int(arguments[3]))
     try:
         engine = ENGINES[arguments[1]].make()
     except Exception as error:
-        traceback.print_exc()
+        log.exception("the engine cannot be loaded")
         sentence = f"The engine cannot be loaded ({reason_of(error)}); `latensify doctor` says what is missing."
         link.send_bytes(msgspec.msgpack.encode(Failed("", EngineFailed.code, sentence)))
         sys.exit(1)

@@ -22,6 +22,7 @@ from latensify_bridge.composite import composite, quantise
 from latensify_bridge.frames import HALF_MAX, Box, Depth, Edited, FrameSpec, frame_name, unpack
 from latensify_bridge.protocol import (
     Cancel,
+    DeviceMemory,
     Failure,
     Fit,
     Fitted,
@@ -39,6 +40,7 @@ from latensify_bridge.protocol import (
     Status,
     Stored,
     Submit,
+    Trouble,
     Waiting,
     Welcome,
     encode,
@@ -151,7 +153,11 @@ FROM_SERVER: dict[str, Message] = {
         uptime_s=12.5,
         device="cpu",
         models=["tiny"],
-        queue=[Waiting("c0ffee-5", "restyle", -7, True, True, 0.25)],
+        queue=[
+            Waiting(
+                "c0ffee-5", "restyle", -7, True, True, 0.25, "Latensify 0.1.0", "Resolve 19.1", "step 2 of 8", 0, 3.5
+            )
+        ],
         held_frames=3,
         held_bytes=49766400,
         cache_entries=2,
@@ -160,6 +166,14 @@ FROM_SERVER: dict[str, Message] = {
         finished=5,
         failed=1,
         last_errors=["c0ffee-4 bad_input: no matte"],
+        memory=DeviceMemory(24 * 2**30, 9 * 2**30, 7 * 2**30),
+        cache_hits=4,
+        cache_misses=6,
+        held_limit_bytes=8 * 2**30,
+        fits=1,
+        fits_bytes=52428800,
+        frames_per_s=1.25,
+        troubles=[Trouble(1760000000.5, "c0ffee-4", "bad_input", "no matte", "remove", "Latensify 0.1.0")],
     ),
 }
 

@@ -66,4 +66,4 @@ def test_the_frames_of_waiting_jobs_are_pinned_and_a_clients_jobs_are_found() ->
     queue.add(job("b", client=b"other"))
     assert queue.pinned() == {f"{ord('a'):032x}", f"{ord('b'):032x}"}
     assert [found.request.id for found in queue.of_client(b"other")] == ["b"]
-    assert [waiting.id for waiting in queue.report()] == ["a", "b"]
+    assert [waiting.id for waiting in queue.report({})] == ["a", "b"]

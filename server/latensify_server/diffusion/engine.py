@@ -15,6 +15,7 @@ from latensify_bridge.choices import Precision
 from latensify_bridge.effects import effect_named
 from latensify_bridge.errors import BadInput, ModelMissing, OutOfMemory
 from latensify_bridge.frames import Edited
+from latensify_bridge.protocol import DeviceMemory
 from latensify_server import models
 from latensify_server.choice import choose
 from latensify_server.diffusion.extend import extend
@@ -26,6 +27,7 @@ from latensify_server.diffusion.remove import remove
 from latensify_server.diffusion.replace import replace
 from latensify_server.diffusion.restyle import restyle
 from latensify_server.engine import ProgressCall, ShotFit, WindowEdit
+from latensify_server.memory import machine_memory
 
 Effect = Callable[[Model, WindowEdit, ProgressCall], list[Edited]]
 
@@ -64,6 +66,12 @@ class DiffusionEngine:
 
     def device(self) -> str:
         return torch.cuda.get_device_name() if self._device == "cuda" else "cpu"
+
+    def memory(self) -> DeviceMemory:
+        if self._device != "cuda":
+            return machine_memory()
+        free_bytes, total_bytes = torch.cuda.mem_get_info()
+        return DeviceMemory(total_bytes, total_bytes - free_bytes, torch.cuda.max_memory_reserved())
 
     def edit(self, work: WindowEdit, progress: ProgressCall) -> list[Edited]:
         """See `Engine.edit`. What in a plate is no finite number counts as 0 or as the largest half float."""

@@ -20,7 +20,7 @@ from latensify_bridge.framing import Margins, margins_of
 from latensify_bridge.protocol import DeviceMemory
 from latensify_server.memory import machine_memory
 
-REVISION = 2
+REVISION = 3
 """Part of every result's name. Raise it whenever the same request would give other pixels than before."""
 
 ProgressCall = Callable[[float, str], None]

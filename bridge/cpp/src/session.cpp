@@ -18,7 +18,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 const int kPollMs = 20;
-const std::chrono::duration<double> kSilence{4};  // a server that is silent for longer is taken for dead
+const double kSilenceS = 4;                       // a server that is silent for longer is taken for dead
+const double kSlowestBytesPerS = 4 * 1024 * 1024; // pixels that travel inline may take this much longer
 const double kPingS = 0.2;                        // shorter than an abort may take
 const double kAnswerS = 120;                      // for all but edits, which have their own limit, and fits
 const double kFitS = 7 * 86400.0;                 // no limit to speak of
@@ -56,6 +57,7 @@ struct Session::Ask {
   double timeoutS = kAnswerS;
   const std::byte* payload = nullptr;
   std::size_t size = 0;
+  std::size_t inlineAnswer = 0;  // bytes that come back in parts, which takes time
 };
 
 Session::Session(std::shared_ptr<ZmqContext> context, const std::string& endpoint, const std::string& client,
@@ -128,6 +130,7 @@ Edited Session::edit(const EditRequest& request, double timeoutS, const Wait& wa
   const std::size_t whole = Box{0, 0, request.width, request.height}.bytes(request.depth);
   Ask submit{submitOf(nextId(), request, room(in_.get(), whole) ? segmentOf(in_->name(), whole) : Json(nullptr)),
              "result", timeoutS};
+  if (submit.message.at("output").is_null()) submit.inlineAnswer = whole;
   Answer answer = ask(submit, wait);
   return received(request, answer, submit);
 }
@@ -151,9 +154,11 @@ Edited Session::received(const EditRequest& request, Answer& answer, const Ask& 
     if (head.segment != submit.message.at("output")) misbehaved("The server answered in a segment that it was not given.");
     data = in_->bytes();  // as large as a whole frame, so as any box
   } else {
+    std::size_t came = 0;
+    for (Part& part : answer.parts) came += part.size();
+    if (came != size) misbehaved("The server answered with too few or too many bytes.");
     payload_.clear();
     for (Part& part : answer.parts) payload_.insert(payload_.end(), part.data(), part.data() + part.size());
-    if (payload_.size() != size) misbehaved("The server answered with too few or too many bytes.");
     data = payload_.data();
   }
   return {box, request.depth, data, size, head.model, head.note, head.cached, head.seconds};
@@ -163,6 +168,7 @@ Answer Session::ask(const Ask& ask, const Wait& wait) {
   const std::string id = readText(ask.message, "id");
   broken_ = true;  // until the answer is here: a session given up half-way is not used again
   socket_->send(encode(ask.message), ask.payload, ask.size);
+  const double silenceS = kSilenceS + static_cast<double>(ask.size + ask.inlineAnswer) / kSlowestBytesPerS;
   const auto started = Clock::now();
   auto heard = started;
   Waiting waiting;
@@ -176,7 +182,9 @@ Answer Session::ask(const Ask& ask, const Wait& wait) {
       throw Failure("timeout", "The edit took longer than " + inWords(ask.timeoutS) +
                                    "; raise the time limit, or use draft quality or a smaller window.");
     }
-    if (since(heard) > kSilence) {
+    const bool silent = since(heard).count() > silenceS;
+    socket_->checkHandshake(silent);
+    if (silent) {
       throw Failure("unreachable", "The server at " + endpoint_ +
                                        " does not answer; look at its log, or start one: `latensify serve`.");
     }

@@ -3,15 +3,19 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
+#include <cstring>
 #include <utility>
 
+#include "keys.hpp"
 #include "latensify/failure.hpp"
+#include "random_hex.hpp"
 
 namespace latensify {
 namespace {
 
 const std::size_t kPartBytes = std::size_t{4} * 1024 * 1024;
 const int kHighWaterMark = 100'000;  // parts: a large frame inline is thousands
+const int kBroken = ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL;
 const std::int64_t kLongestPart = 4 * std::int64_t{kPartBytes};  // more than any that the protocol allows
 
 }  // namespace
@@ -31,14 +35,62 @@ Socket::Socket(std::shared_ptr<ZmqContext> context, const std::string& endpoint)
   zmq_setsockopt(socket_, ZMQ_SNDHWM, &kHighWaterMark, sizeof kHighWaterMark);
   zmq_setsockopt(socket_, ZMQ_RCVHWM, &kHighWaterMark, sizeof kHighWaterMark);
   zmq_setsockopt(socket_, ZMQ_MAXMSGSIZE, &kLongestPart, sizeof kLongestPart);
-  if (zmq_connect(socket_, endpoint.c_str()) != 0) {
-    const std::string reason = zmq_strerror(errno);
-    zmq_close(socket_);
-    throw Failure("unreachable", "'" + endpoint + "' is not an address of a server: " + reason + ".");
+  try {
+    secure();
+    if (zmq_connect(socket_, endpoint.c_str()) != 0) {
+      throw Failure("unreachable", "'" + endpoint + "' is not an address of a server: " + zmq_strerror(errno) + ".");
+    }
+  } catch (...) {
+    close();
+    throw;
   }
 }
 
-Socket::~Socket() { zmq_close(socket_); }
+Socket::~Socket() { close(); }
+
+void Socket::close() {
+  if (monitor_) {
+    zmq_socket_monitor(socket_, nullptr, 0);
+    zmq_close(monitor_);
+  }
+  zmq_close(socket_);
+}
+
+void Socket::secure() {
+  const auto keys = curveKeysFor(endpoint_);
+  if (!keys) return;
+  const std::string events = "inproc://handshake-" + randomHex(8);
+  const int none = 0;
+  bool done = zmq_setsockopt(socket_, ZMQ_CURVE_SERVERKEY, keys->server.data(), keys->server.size()) == 0 &&
+              zmq_setsockopt(socket_, ZMQ_CURVE_PUBLICKEY, keys->ownPublic.data(), keys->ownPublic.size()) == 0 &&
+              zmq_setsockopt(socket_, ZMQ_CURVE_SECRETKEY, keys->ownSecret.data(), keys->ownSecret.size()) == 0 &&
+              zmq_socket_monitor(socket_, events.c_str(),
+                                 kBroken | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_HANDSHAKE_SUCCEEDED) == 0;
+  monitor_ = zmq_socket(context_->handle(), ZMQ_PAIR);
+  done = done && monitor_ && zmq_setsockopt(monitor_, ZMQ_LINGER, &none, sizeof none) == 0 &&
+         zmq_connect(monitor_, events.c_str()) == 0;
+  if (!done) throw Failure("refused", "The connection to " + endpoint_ + " cannot be encrypted: " + zmq_strerror(errno) + ".");
+}
+
+void Socket::checkHandshake(bool silent) {
+  for (Part event; monitor_ && zmq_msg_recv(event.raw(), monitor_, ZMQ_DONTWAIT) >= 0;) {
+    std::uint16_t kind = 0;
+    if (event.size() < sizeof kind) continue;
+    std::memcpy(&kind, event.data(), sizeof kind);
+    if (Part address; zmq_msg_more(event.raw())) zmq_msg_recv(address.raw(), monitor_, ZMQ_DONTWAIT);
+    broken_ = (kind & kBroken) != 0;
+    if (kind == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH) {
+      throw Failure("refused", "The server at " + endpoint_ +
+                                   " does not know this user's key; there, run `latensify keys trust NAME KEY` with the "
+                                   "client key that `latensify keys list` shows here.");
+    }
+  }
+  if (silent && broken_) {
+    throw Failure("refused", "Who answers at " + endpoint_ +
+                                 " is not the server whose key is trusted, or uses no keys; compare `latensify keys "
+                                 "list` on both sides.");
+  }
+}
 
 void Socket::send(const std::string& header, const std::byte* payload, std::size_t size) {
   sendPart(header.data(), header.size(), size > 0);

@@ -45,7 +45,7 @@ class Part {
 
 class Socket {
  public:
-  // Throws unreachable where `endpoint` is no address.
+  // Under CURVE where the server's key is trusted (keys.hpp). Throws unreachable where `endpoint` is no address.
   Socket(std::shared_ptr<ZmqContext> context, const std::string& endpoint);
   ~Socket();
   Socket(const Socket&) = delete;
@@ -56,11 +56,18 @@ class Socket {
   bool poll(int timeoutMs);
   std::vector<Part> receive();
 
+  // Throws refused where the server has turned our key away; of a server that is `silent`, also where the keys do not fit.
+  void checkHandshake(bool silent);
+
  private:
+  void secure();
+  void close();
   void sendPart(const void* data, std::size_t size, bool more);
   std::shared_ptr<ZmqContext> context_;
   std::string endpoint_;
   void* socket_;
+  void* monitor_ = nullptr;  // tells what becomes of a handshake with keys
+  bool broken_ = false;      // the last one failed, and not for our key
 };
 
 }  // namespace latensify

@@ -78,10 +78,14 @@ def spec_of(pixels: Pixels) -> FrameSpec:
     return FrameSpec(width=pixels.shape[1], height=pixels.shape[0], channels=channels, depth=depth)
 
 
+def frame_digest(spec: FrameSpec) -> xxhash.xxh3_128:
+    """What a frame's name is made by: still to be updated with its bytes, in order."""
+    return xxhash.xxh3_128(f"{spec.width}x{spec.height}x{spec.channels} {spec.depth.value}\n".encode())
+
+
 def frame_name(spec: FrameSpec, data: bytes | memoryview) -> str:
     """A frame's name: XXH3-128 of a line that gives its spec, then of its bytes. 32 hexadecimal digits."""
-    digest = xxhash.xxh3_128()
-    digest.update(f"{spec.width}x{spec.height}x{spec.channels} {spec.depth.value}\n".encode())
+    digest = frame_digest(spec)
     digest.update(data)
     return digest.hexdigest()
 

@@ -6,17 +6,23 @@ A client owns its segments and holds a lock on each; the kernel drops the lock w
 
 from __future__ import annotations
 
+import collections
 import fcntl
 import mmap
 import os
 import re
 import secrets
 import time
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, wait
 from pathlib import Path
 from typing import Self
 
 from latensify_bridge.errors import Misbehaved
 from latensify_bridge.protocol import Segment
+
+PIECE_BYTES = 2**20
+SLOTS = 4  # pieces that are copied side by side
 
 _NAME = re.compile(r"^seg-[0-9a-f-]{1,60}$")
 
@@ -81,18 +87,48 @@ def _open(folder: Path, segment: Segment, flags: int) -> int:
     return file
 
 
-def read_into(folder: Path, segment: Segment, target: memoryview) -> None:
-    """Copies a client's segment into `target`, of its size. Raises Misbehaved on any lie about it."""
+def copy_out(folder: Path, segment: Segment, target: int, seen: Callable[[memoryview], None], pool: Executor) -> None:
+    """Copies a client's segment to the start of the file `target`, and shows each piece, in order, to `seen`.
+
+    What is shown is what was written, whatever the client does meanwhile. The pieces are copied side by side in `pool`,
+    while they are still in the processor's caches. Raises Misbehaved on any lie about the segment, OSError when the
+    target's disk is full.
+    """
     file = _open(folder, segment, os.O_RDONLY)
+    slots = [memoryview(bytearray(min(PIECE_BYTES, segment.size))) for _ in range(SLOTS)]
+    pending: collections.deque[Future[memoryview]] = collections.deque()
+
+    def copy(slot: memoryview, at: int) -> memoryview:
+        piece = slot[: segment.size - at]
+        _read(file, segment, at, piece)
+        _write(target, at, piece)
+        return piece
+
     try:
-        done = 0
-        while done < segment.size:
-            count = os.preadv(file, [target[done:]], segment.offset + done)
-            if count == 0:
-                raise Misbehaved(f"The segment {segment.name} shrank while it was read.")
-            done += count
+        for index, at in enumerate(range(0, segment.size, PIECE_BYTES)):
+            if len(pending) == SLOTS:  # the oldest has the slot that comes next
+                seen(pending.popleft().result())
+            pending.append(pool.submit(copy, slots[index % SLOTS], at))
+        while pending:
+            seen(pending.popleft().result())
     finally:
+        wait(pending)
         os.close(file)
+
+
+def _read(file: int, segment: Segment, at: int, piece: memoryview) -> None:
+    done = 0
+    while done < len(piece):
+        count = os.preadv(file, [piece[done:]], segment.offset + at + done)
+        if count == 0:
+            raise Misbehaved(f"The segment {segment.name} shrank while it was read.")
+        done += count
+
+
+def _write(file: int, at: int, piece: memoryview) -> None:
+    done = 0
+    while done < len(piece):
+        done += os.pwrite(file, piece[done:], at + done)
 
 
 def write_from(folder: Path, segment: Segment, parts: list[memoryview]) -> None:
@@ -103,9 +139,7 @@ def write_from(folder: Path, segment: Segment, parts: list[memoryview]) -> None:
     try:
         offset = segment.offset
         for part in parts:
-            done = 0
-            while done < len(part):
-                done += os.pwrite(file, part[done:], offset + done)
+            _write(file, offset, part)
             offset += len(part)
     finally:
         os.close(file)

@@ -1,3 +1,4 @@
+import fcntl
 import os
 import subprocess
 import sys
@@ -65,3 +66,57 @@ def test_the_store_of_a_killed_server_is_swept_and_a_living_one_is_not(tmp_path:
     first = Store(tmp_path, tmp_path, 10)
     second = Store(tmp_path, tmp_path, 10)
     assert {path.name for path in tmp_path.iterdir()} == {first.folder.name, second.folder.name}
+
+
+def filled(folder: Path) -> tuple[Store, list[str], FrameSpec]:
+    """A store that holds two frames, and no more."""
+    store = Store(folder, folder, 2 * 512)
+    names = []
+    for value in (1, 2):
+        name, spec, data = frame(value)
+        store.put(name, spec, None, [data], ())
+        names.append(name)
+    return store, names, spec
+
+
+def test_the_file_of_a_frame_let_go_serves_the_next(tmp_path: Path) -> None:
+    store, (first, second), spec = filled(tmp_path)
+    number = (store.folder / first).stat().st_ino
+    name, spec, data = frame(3)
+    store.put(name, spec, None, [data], ())
+    assert (store.folder / name).stat().st_ino == number
+    assert (read(store.folder, name, spec) == 3).all() and (read(store.folder, second, spec) == 2).all()
+    assert {path.name for path in store.folder.iterdir()} == {"lock", second, name}
+    with pytest.raises(FileNotFoundError):
+        read(store.folder, first, spec)
+
+
+def test_a_frame_that_is_read_keeps_its_pixels_though_it_is_let_go(tmp_path: Path) -> None:
+    store, (first, second), spec = filled(tmp_path)
+    reading = read(store.folder, first, spec)
+    part = reading[2:4]
+    del reading  # the mapping lives on in what was cut out of it
+    for value in (3, 4):
+        name, spec, data = frame(value)
+        store.put(name, spec, None, [data], ())
+    assert (part == 1).all()
+    assert first not in store and second not in store
+    assert store.held_bytes == 2 * 512
+
+
+def test_a_frame_that_is_being_let_go_is_not_begun_to_be_read(tmp_path: Path) -> None:
+    store, (first, _), spec = filled(tmp_path)
+    with open(store.folder / first, "r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(FileNotFoundError, match="being let go"):
+            read(store.folder, first, spec)
+    assert (read(store.folder, first, spec) == 1).all()
+
+
+def test_a_lie_about_a_frame_that_would_take_anothers_file_leaves_nothing(tmp_path: Path) -> None:
+    store, names, spec = filled(tmp_path)
+    name, _, _ = frame(3)
+    with pytest.raises(Misbehaved, match="not those of frame"):
+        store.put(name, spec, None, [bytes(512)], ())
+    assert {path.name for path in store.folder.iterdir()} == {"lock", names[1]}
+    assert store.held_bytes == 512

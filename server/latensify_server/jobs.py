@@ -125,6 +125,7 @@ class Queue:
     def report(self, greeted: Mapping[bytes, Hello]) -> list[Waiting]:
         """What runs, then what waits, by its turn. `greeted`: how each client introduced itself."""
         now = time.monotonic()
+        unknown = Hello(id="-", protocol=0, client="")
         return [
             Waiting(
                 id=job.request.id,
@@ -133,8 +134,8 @@ class Queue:
                 interactive=job.interactive,
                 running=job.running,
                 fraction=job.fraction,
-                client=greeted[job.client].client if job.client in greeted else "",
-                host=greeted[job.client].host if job.client in greeted else "",
+                client=greeted.get(job.client, unknown).client,
+                host=greeted.get(job.client, unknown).host,
                 stage=job.stage,
                 ahead=self.ahead(job),
                 waited_s=now - job.queued_s,

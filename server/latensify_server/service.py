@@ -289,7 +289,7 @@ class Service:
         elif isinstance(message, Cancel):
             self._cancel(client, message.id)
         elif isinstance(message, Status):
-            self._tell(client, self._report(message.id))
+            self._tell(client, self.report(message.id))
 
     def _greet(self, client: bytes, hello: Hello) -> None:
         self._greeted[client] = hello
@@ -475,7 +475,8 @@ class Service:
             self._drop(job)
         self._greeted.pop(client, None)
 
-    def _report(self, id: str) -> Report:
+    def report(self, id: str = "-") -> Report:
+        """How the server does. Changes nothing, so that the thread which serves metrics may ask too."""
         entries, size = self._cache.usage()
         fits, fits_bytes = self._fits.usage()
         return Report(

@@ -1,6 +1,6 @@
 """What became of the requests: counts, times and the last failures, for `latensify status` and for metrics.
 
-The service's thread writes. Others may read the numbers and copy `times` at any time: each figure is replaced whole.
+The service's thread writes. Others may read at any time: each figure is replaced whole, each list copied at once.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ class Tally:
             self.cache_hits += outcome == CACHED
             self.cache_misses += outcome == DONE
             self._answered_s.append(time.monotonic())
-            self._forget_old()
+            while self._answered_s[0] < time.monotonic() - MINUTE_S:
+                self._answered_s.popleft()
 
     def trouble(self, id: str, error: LatensifyError, effect: str, client: str) -> None:
         """One more failure to tell of."""
@@ -78,10 +79,6 @@ class Tally:
 
     def frames_per_s(self) -> float:
         """Frames sent in the last minute, over that minute, or over the server's life where that is shorter."""
-        self._forget_old()
-        return len(self._answered_s) / max(1.0, min(MINUTE_S, time.monotonic() - self.began_s))
-
-    def _forget_old(self) -> None:
-        before = time.monotonic() - MINUTE_S
-        while self._answered_s and self._answered_s[0] < before:
-            self._answered_s.popleft()
+        now = time.monotonic()
+        lately = sum(at_s >= now - MINUTE_S for at_s in self._answered_s.copy())
+        return lately / max(1.0, min(MINUTE_S, now - self.began_s))

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,13 +46,17 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def server(
-    home: Path, engine: str = "fake", endpoint: str | None = None, env: Mapping[str, str] | None = None
+    home: Path,
+    engine: str = "fake",
+    endpoint: str | None = None,
+    env: Mapping[str, str] | None = None,
+    more: Sequence[str] = (),
 ) -> Iterator[Server]:
     """`latensify serve` on loopback (or `endpoint`), with all that it keeps under `home`; ended at exit."""
     address = endpoint or f"tcp://127.0.0.1:{free_port()}"
     home.mkdir(parents=True, exist_ok=True)
     log = home / "server.log"
-    command = [sys.executable, "-m", "latensify_server", "serve", "--engine", engine, "--endpoint", address]
+    command = [sys.executable, "-m", "latensify_server", "serve", "--engine", engine, "--endpoint", address, *more]
     with open(log, "ab") as output:
         process = subprocess.Popen(
             command, stdout=output, stderr=output, env={**os.environ, "LATENSIFY_HOME": str(home), **(env or {})}

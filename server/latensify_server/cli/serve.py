@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import logging
 import signal
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from latensify_bridge.errors import BadRequest
+from latensify_bridge.errors import BadRequest, LatensifyError
 from latensify_bridge.folders import auto_endpoint, cache_folder, private, runtime_folder
 from latensify_bridge.keys import on_this_machine
 from latensify_bridge.protocol import LONGEST_PART, PART_BYTES
+from latensify_server import logs
 from latensify_server.engines import ENGINES
 from latensify_server.keys import needed
 from latensify_server.settings import MIB, Settings
 
+if TYPE_CHECKING:
+    from latensify_server.service import Service
+
 IDLE_EXIT_S = 1800.0
+log = logging.getLogger("latensify.serve")
 
 
 @click.command()
@@ -56,6 +63,14 @@ IDLE_EXIT_S = 1800.0
 @click.option(
     "--idle-exit", "idle_exit_s", type=click.FloatRange(0), default=0.0, help="End after so many idle seconds."
 )
+@click.option(
+    "--log-format",
+    type=click.Choice(logs.FORMATS),
+    default=logs.TEXT,
+    show_default=True,
+    help="Lines for people, or JSON lines.",
+)
+@click.option("--metrics", metavar="[HOST:]PORT", help="Serve Prometheus metrics, on loopback unless HOST is given.")
 def serve(
     endpoint: str,
     auto: bool,
@@ -69,9 +84,11 @@ def serve(
     max_client_jobs: int,
     max_jobs: int,
     idle_exit_s: float,
+    log_format: str,
+    metrics: str | None,
 ) -> None:
     """Answers hosts and renderers until stopped with Ctrl-C."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logs.start(log_format)
     given: dict[str, Any] = {"frames_bytes": frames_mb * MIB} if frames_mb else {}
     settings = Settings(
         endpoint=_checked(endpoint),
@@ -84,6 +101,7 @@ def serve(
         max_client_jobs=max_client_jobs,
         max_jobs=max_jobs,
         idle_exit_s=IDLE_EXIT_S if auto and not idle_exit_s else idle_exit_s,
+        log_format=log_format,
         **given,
     )
     if endpoint == "auto":
@@ -93,19 +111,48 @@ def serve(
             except BlockingIOError:
                 click.echo("A server of yours runs already; `latensify status` shows it.")
                 return
-            _run(settings)
+            _run(settings, metrics)
     else:
-        _run(settings)
+        _run(settings, metrics)
 
 
-def _run(settings: Settings) -> None:
+def _run(settings: Settings, metrics: str | None) -> None:
     from latensify_server.service import Service
 
     service = Service(settings)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: service.stop())
-    click.echo(f"Listening on {service.endpoint}; results in {settings.cache}.")
-    service.run()
+    try:
+        with _metrics_served(metrics, service):
+            _say_where(service, settings)
+            service.run()
+    except LatensifyError:  # before it ran
+        service.stop()
+        service.run()  # closes what it has opened
+        raise
+
+
+def _say_where(service: Service, settings: Settings) -> None:
+    said = f"Listening on {service.endpoint}; results in {settings.cache}."
+    if settings.log_format == logs.JSON:
+        log.info(said)
+    else:
+        click.echo(said)
+
+
+@contextlib.contextmanager
+def _metrics_served(asked: str | None, service: Service) -> Iterator[None]:
+    if asked is None:
+        yield
+        return
+    try:
+        from latensify_server.metrics import address_of, serving
+    except ModuleNotFoundError:
+        raise BadRequest("prometheus-client is not installed; run `pip install 'latensify[metrics]'`.") from None
+    address = address_of(asked)
+    with serving(address, service.report, service.tally):
+        log.info("Metrics on http://%s:%d/metrics", address.host, address.port)
+        yield
 
 
 def _checked(endpoint: str) -> str:

@@ -12,6 +12,7 @@ import json
 import secrets
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -406,6 +407,8 @@ def _first_answer(client: str, cancelled: Callable[[], bool], child: subprocess.
             raise Unreachable(f"The server could not be started (exit code {child.returncode}); see {log}.")
         session = _running(client, cancelled)
         if session:
+            # so that it leaves the table of processes when it ends, however long we live
+            threading.Thread(target=child.wait, name="latensify-reaper", daemon=True).start()
             return session
         _pause(cancelled)
     raise Unreachable(f"The server did not answer within {START_S:g} s of its start; see {log}.")

@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from hosts.stub_server import WELCOME, stub_server
@@ -68,6 +69,18 @@ def test_the_recorded_server_is_started_once_and_found_again(home: Path) -> None
         session.close()
     connect("auto", start=False).close()
     assert (home / "run/server.log").read_text().count("Listening on") == 1
+
+
+def test_a_server_that_we_started_and_that_has_ended_is_reaped(home: Path) -> None:
+    record(home, sys.executable, "-m", "latensify_server", "serve", "--auto", "--engine", "fake", "--idle-exit", "30")
+    before = psutil.Process().children()
+    connect("auto").close()
+    (started,) = [child for child in psutil.Process().children() if child not in before]
+    started.kill()
+    deadline = time.monotonic() + 10
+    while started.is_running():
+        assert time.monotonic() < deadline, started.status()
+        time.sleep(0.05)
 
 
 def test_a_command_that_fails_names_the_log(home: Path) -> None:

@@ -12,6 +12,7 @@ import mmap
 import os
 import re
 import secrets
+import stat
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, wait
@@ -78,10 +79,15 @@ def _open(folder: Path, segment: Segment, flags: int) -> int:
     if not _NAME.match(segment.name):
         raise Misbehaved(f"'{segment.name}' is not the name of a segment.")
     try:
-        file = os.open(folder / segment.name, flags | os.O_NOFOLLOW | os.O_CLOEXEC)
+        # A pipe under that name would hold up who opens it until somebody writes.
+        file = os.open(folder / segment.name, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise Misbehaved(f"The segment {segment.name} cannot be opened: {error.strerror}.") from None
-    if os.fstat(file).st_size < segment.offset + segment.size:
+    found = os.fstat(file)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(file)
+        raise Misbehaved(f"The segment {segment.name} is no file.")
+    if found.st_size < segment.offset + segment.size:
         os.close(file)
         raise Misbehaved(f"The segment {segment.name} is smaller than the {segment.offset + segment.size} bytes named.")
     return file

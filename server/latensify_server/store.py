@@ -63,7 +63,7 @@ class Store:
         name: str,
         spec: FrameSpec,
         segment: Segment | None,
-        parts: Sequence[bytes],
+        parts: Sequence[bytes | memoryview],
         pinned: Container[str],
         owner: bytes = b"",
     ) -> None:
@@ -109,7 +109,9 @@ class Store:
             raise
         return file
 
-    def _fill(self, file: int, name: str, spec: FrameSpec, segment: Segment | None, parts: Sequence[bytes]) -> None:
+    def _fill(
+        self, file: int, name: str, spec: FrameSpec, segment: Segment | None, parts: Sequence[bytes | memoryview]
+    ) -> None:
         digest = frame_digest(spec)
         if segment:
             copy_out(self._shared, segment, file, digest.update, self._pool)

@@ -55,8 +55,7 @@ struct Session::Ask {
   Json message;
   const char* answer;  // the type expected
   double timeoutS = kAnswerS;
-  const std::byte* payload = nullptr;
-  std::size_t size = 0;
+  Payload payload = nullptr;
   std::size_t inlineAnswer = 0;  // bytes that come back in parts, which takes time
 };
 
@@ -99,8 +98,10 @@ bool Session::room(SegmentFile* segment, std::size_t size) { return segment && s
 // Where a frame is written: shared memory, or, where there is none, memory of our own, to travel inline.
 std::byte* Session::stage(std::size_t size) {
   if (room(out_.get(), size)) return out_->bytes();
-  staged_.resize(size);
-  return staged_.data();
+  // A request that was given up may still be on its way out: its bytes stay as they are.
+  if (!staged_ || staged_.use_count() > 1) staged_ = std::make_shared<std::vector<std::byte>>();
+  staged_->resize(size);
+  return staged_->data();
 }
 
 std::string Session::send(const FrameSpec& spec, const std::function<void(std::byte*)>& fill, const Wait& wait) {
@@ -119,10 +120,7 @@ std::string Session::send(const FrameSpec& spec, const std::function<void(std::b
 void Session::put(const std::string& name, const FrameSpec& spec, const std::byte* bytes, const Wait& wait) {
   const bool shared = out_ && bytes == out_->bytes();
   Ask put{putOf(nextId(), name, spec, shared ? segmentOf(out_->name(), spec.bytes()) : Json(nullptr)), "stored"};
-  if (!shared) {
-    put.payload = bytes;
-    put.size = spec.bytes();
-  }
+  if (!shared) put.payload = staged_;
   if (readText(ask(put, wait).header, "frame") != name) misbehaved("The server took another frame than was sent.");
 }
 
@@ -167,8 +165,9 @@ Edited Session::received(const EditRequest& request, Answer& answer, const Ask& 
 Answer Session::ask(const Ask& ask, const Wait& wait) {
   const std::string id = readText(ask.message, "id");
   broken_ = true;  // until the answer is here: a session given up half-way is not used again
-  socket_->send(encode(ask.message), ask.payload, ask.size);
-  const double silenceS = kSilenceS + static_cast<double>(ask.size + ask.inlineAnswer) / kSlowestBytesPerS;
+  socket_->send(encode(ask.message), ask.payload);
+  const std::size_t inlineBytes = (ask.payload ? ask.payload->size() : 0) + ask.inlineAnswer;
+  const double silenceS = kSilenceS + static_cast<double>(inlineBytes) / kSlowestBytesPerS;
   const auto started = Clock::now();
   auto heard = started;
   Waiting waiting;
@@ -211,7 +210,7 @@ Answer Session::ask(const Ask& ask, const Wait& wait) {
 
 void Session::giveUp(const std::string& id) {
   try {
-    socket_->send(encode(cancelOf(id)), nullptr, 0);
+    socket_->send(encode(cancelOf(id)), nullptr);
     broken_ = false;  // its late answer is told by its id
   } catch (const Failure&) {
   }

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
+#include <new>
 #include <utility>
 
 #include "keys.hpp"
@@ -14,9 +15,14 @@ namespace latensify {
 namespace {
 
 const std::size_t kPartBytes = std::size_t{4} * 1024 * 1024;
+const std::size_t kSentBytes = std::size_t{1024} * 1024;  // whoever receives allocates each part: small ones cost less
+const std::size_t kMostParts = 16'384;  // of pixels, in one message
 const int kHighWaterMark = 100'000;  // parts: a large frame inline is thousands
 const int kBroken = ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL;
 const std::int64_t kLongestPart = 4 * std::int64_t{kPartBytes};  // more than any that the protocol allows
+
+// A part has been sent, and lets go of the payload. Called in ZeroMQ's own thread.
+void release(void*, void* holder) { delete static_cast<Payload*>(holder); }
 
 }  // namespace
 
@@ -92,16 +98,28 @@ void Socket::checkHandshake(bool silent) {
   }
 }
 
-void Socket::send(const std::string& header, const std::byte* payload, std::size_t size) {
-  sendPart(header.data(), header.size(), size > 0);
-  for (std::size_t at = 0; at < size; at += kPartBytes) {
-    sendPart(payload + at, std::min(kPartBytes, size - at), at + kPartBytes < size);
+void Socket::send(const std::string& header, const Payload& payload) {
+  const std::size_t size = payload ? payload->size() : 0;
+  zmq_msg_t head;
+  if (zmq_msg_init_size(&head, header.size()) != 0) throw std::bad_alloc();
+  std::memcpy(zmq_msg_data(&head), header.data(), header.size());
+  sendPart(head, size > 0);
+  for (std::size_t at = 0; at < size; at += kSentBytes) {
+    zmq_msg_t part;
+    auto holder = std::make_unique<Payload>(payload);
+    if (zmq_msg_init_data(&part, payload->data() + at, std::min(kSentBytes, size - at), release, holder.get()) != 0) {
+      throw std::bad_alloc();
+    }
+    static_cast<void>(holder.release());  // the message's, from now on
+    sendPart(part, at + kSentBytes < size);
   }
 }
 
-void Socket::sendPart(const void* data, std::size_t size, bool more) {
-  while (zmq_send(socket_, data, size, ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0)) < 0) {
-    if (errno != EINTR) throw Failure("unreachable", "The server at " + endpoint_ + " takes nothing more in.");
+void Socket::sendPart(zmq_msg_t& part, bool more) {
+  while (zmq_msg_send(&part, socket_, ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0)) < 0) {
+    if (errno == EINTR) continue;
+    zmq_msg_close(&part);
+    throw Failure("unreachable", "The server at " + endpoint_ + " takes nothing more in.");
   }
 }
 
@@ -113,6 +131,7 @@ bool Socket::poll(int timeoutMs) {
 std::vector<Part> Socket::receive() {
   std::vector<Part> parts;
   do {
+    if (parts.size() > kMostParts) throw Failure("misbehaved", "The server at " + endpoint_ + " answered in too many parts.");
     parts.emplace_back();
     while (zmq_msg_recv(parts.back().raw(), socket_, ZMQ_DONTWAIT) < 0) {
       if (errno != EINTR) throw Failure("unreachable", "The connection to " + endpoint_ + " broke.");

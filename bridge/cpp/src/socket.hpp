@@ -43,6 +43,8 @@ class Part {
   zmq_msg_t message_;
 };
 
+using Payload = std::shared_ptr<std::vector<std::byte>>;
+
 class Socket {
  public:
   // Under CURVE where the server's key is trusted (keys.hpp). Throws unreachable where `endpoint` is no address.
@@ -51,8 +53,9 @@ class Socket {
   Socket(const Socket&) = delete;
   Socket& operator=(const Socket&) = delete;
 
-  // Never blocks: throws unreachable where nothing more can be queued.
-  void send(const std::string& header, const std::byte* payload, std::size_t size);
+  // Never blocks: throws unreachable where nothing more can be queued. The payload is not copied: it must not be written
+  // to while somebody else holds it.
+  void send(const std::string& header, const Payload& payload);
   bool poll(int timeoutMs);
   std::vector<Part> receive();
 
@@ -62,7 +65,7 @@ class Socket {
  private:
   void secure();
   void close();
-  void sendPart(const void* data, std::size_t size, bool more);
+  void sendPart(zmq_msg_t& part, bool more);
   std::shared_ptr<ZmqContext> context_;
   std::string endpoint_;
   void* socket_;

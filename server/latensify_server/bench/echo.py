@@ -75,15 +75,15 @@ class Echo:
     def run(self) -> None:
         """Until it is killed or its standard input ends."""
         while True:
-            client, header, *parts = self._router.recv_multipart(copy=True)
-            answer, payload = self._answer(decode_from_client(header), parts)
-            self._router.send_multipart([client, encode(answer), *payload], copy=not payload)
+            client, header, *parts = self._router.recv_multipart(copy=False)
+            answer, payload = self._answer(decode_from_client(header.bytes), [part.buffer for part in parts])
+            self._router.send_multipart([client.bytes, encode(answer), *payload], copy=not payload)
 
     def close(self) -> None:
         self._token.close()
         self._store.close()
 
-    def _answer(self, message: FromClient, parts: Sequence[bytes]) -> tuple[Message, list[memoryview]]:
+    def _answer(self, message: FromClient, parts: Sequence[memoryview]) -> tuple[Message, list[memoryview]]:
         if isinstance(message, Hello):
             return self._welcome(message.id), []
         if isinstance(message, Have):

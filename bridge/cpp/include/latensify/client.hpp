@@ -144,7 +144,7 @@ class Session {
   std::unique_ptr<Socket> socket_;
   std::unique_ptr<SegmentFile> out_;   // frames to the server
   std::unique_ptr<SegmentFile> in_;    // results from it
-  std::vector<std::byte> staged_;      // a frame that travels inline
+  std::shared_ptr<std::vector<std::byte>> staged_;  // a frame that travels inline
   std::vector<std::byte> payload_;     // a result that came inline
 };
 

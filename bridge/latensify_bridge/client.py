@@ -41,6 +41,7 @@ from latensify_bridge.frames import Depth, Edited, FrameSpec, Pixels, frame_name
 from latensify_bridge.protocol import (
     LONGEST_PART,
     MOST_FITTED,
+    MOST_PARTS,
     PART_BYTES,
     PROTOCOL,
     SILENCE_S,
@@ -310,6 +311,8 @@ class Session:
                 continue
             header, *payload = self._socket.recv_multipart()
             heard = time.monotonic()
+            if len(payload) > MOST_PARTS:
+                raise Misbehaved(f"The server answered in {len(payload)} parts, more than protocol {PROTOCOL} allows.")
             found = decode_from_server(header)
             if found.id != message.id:  # a late answer to a request given up
                 continue

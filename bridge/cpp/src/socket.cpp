@@ -17,7 +17,6 @@ namespace {
 const std::size_t kPartBytes = std::size_t{4} * 1024 * 1024;
 const std::size_t kSentBytes = std::size_t{1024} * 1024;  // whoever receives allocates each part: small ones cost less
 const std::size_t kMostParts = 16'384;  // of pixels, in one message
-const std::size_t kMostParts = 16'384;  // of pixels, in one message
 const int kHighWaterMark = 100'000;  // parts: a large frame inline is thousands
 const int kBroken = ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL;
 const std::int64_t kLongestPart = 4 * std::int64_t{kPartBytes};  // more than any that the protocol allows
@@ -132,7 +131,9 @@ bool Socket::poll(int timeoutMs) {
 std::vector<Part> Socket::receive() {
   std::vector<Part> parts;
   do {
-    if (parts.size() > kMostParts) throw Failure("misbehaved", "The server at " + endpoint_ + " answered in too many parts.");
+    if (parts.size() > kMostParts) {
+      throw Failure("misbehaved", "The server at " + endpoint_ + " answered in too many parts.");
+    }
     parts.emplace_back();
     while (zmq_msg_recv(parts.back().raw(), socket_, ZMQ_DONTWAIT) < 0) {
       if (errno != EINTR) throw Failure("unreachable", "The connection to " + endpoint_ + " broke.");

@@ -27,7 +27,10 @@ class Bench {
   Json answer(const Json& item) {
     const std::string what = item.at("do");
     Plates& plates = platesOf(item);
-    if (what == "floor") return {{"ms", plates.floorMs()}};
+    if (what == "floor") {
+      const Cost cost = plates.floor();
+      return {{"ms", cost.ms}, {"cpu_ms", cost.cpuMs}};
+    }
     if (what == "trip") return trip(item, plates);
     if (what == "socket") return socket(item, plates);
     if (what == "upload") return upload(item, plates);

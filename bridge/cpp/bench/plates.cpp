@@ -53,12 +53,12 @@ void Plates::become(std::int64_t seed) {
   }
 }
 
-double Plates::floorMs() {
+Cost Plates::floor() {
   const void* const plate = depth_ == Depth::kFloat ? static_cast<const void*>(values_.data()) : halves_.data();
   const Stopwatch watch;
   std::memcpy(between_.data(), plate, bytes());
   std::memcpy(output_.data(), between_.data(), bytes());
-  return watch.ms();
+  return {watch.ms(), watch.cpuMs()};
 }
 
 void Plates::fill(std::byte* to) const {

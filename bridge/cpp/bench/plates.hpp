@@ -23,6 +23,11 @@ class Stopwatch {
   std::clock_t cpu_ = std::clock();
 };
 
+struct Cost {
+  double ms;
+  double cpuMs;
+};
+
 // RGBA frames of one size and depth. All memory is touched once before anything is timed.
 class Plates {
  public:
@@ -34,7 +39,7 @@ class Plates {
 
   // Makes the plate another frame, by its first pixels.
   void become(std::int64_t seed);
-  double floorMs();
+  Cost floor();
   // The plate as it travels.
   void fill(std::byte* to) const;
   // The output: the plate, and over it the edit (RGB, then the matte, half) in its box.

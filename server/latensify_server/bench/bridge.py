@@ -7,11 +7,12 @@ filled: the plate, and over it the box that came back.
 
 from __future__ import annotations
 
+import collections
 import itertools
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -80,14 +81,18 @@ def chosen_paths(wanted: Sequence[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Row:
-    """Round trips by one path, in ms; `side` is the edited box's share of each side of the frame."""
+    """Round trips by one path, in ms; `side` is the edited box's share of each side of the frame.
+
+    `cpu_ms` is what the host's processor was busy for, which other work on the machine changes less than the time.
+    """
 
     frame: Frame
     path: str
     side: float
     round_trips_ms: tuple[float, ...]
     floors_ms: tuple[float, ...]
-    cpu_ms: float | None = None
+    cpu_ms: tuple[float, ...] = ()
+    floor_cpu_ms: tuple[float, ...] = ()
 
     @property
     def round_trip_ms(self) -> float:
@@ -107,9 +112,13 @@ class Row:
             "ratio_to_floor": round(self.ratio_to_floor, 3),
             "floor_ms": round(statistics.median(self.floors_ms), 2),
             "fastest_ms": round(min(self.round_trips_ms), 2),
+            "fastest_floor_ms": round(min(self.floors_ms), 2),
             "rounds": len(self.round_trips_ms),
         }
-        return told if self.cpu_ms is None else {**told, "cpu_ms": round(self.cpu_ms, 2)}
+        if not self.cpu_ms:
+            return told
+        cpu_ms, floor_cpu_ms = statistics.median(self.cpu_ms), statistics.median(self.floor_cpu_ms)
+        return {**told, "host_cpu_ms": round(cpu_ms, 2), "floor_cpu_ms": round(floor_cpu_ms, 2)}
 
 
 @dataclass(frozen=True)
@@ -133,39 +142,48 @@ def ours(setup: Setup, paths: Sequence[str]) -> list[_Ours]:
     return [_Ours(path, side, *hosts[path]) for path in OURS if path in paths for side in SIDES]
 
 
+@dataclass
+class _Times:
+    """What the rounds of one path took, wall time and the host's processor time, in ms."""
+
+    wall_ms: list[float] = field(default_factory=list)
+    cpu_ms: list[float] = field(default_factory=list)
+
+    def add(self, told: Mapping[str, float]) -> None:
+        self.wall_ms.append(told["ms"])
+        self.cpu_ms.append(told["cpu_ms"])
+
+
 def rounds_of(frame: Frame, setup: Setup, others: Rivals, paths: Sequence[str], rounds: int, tell: Tell) -> list[Row]:
     """A row for each path, measured in turn. The first round warms up, and is not counted."""
-    mine = ours(setup, paths)
-    trips = {name: trip for name, trip in others.trips.items() if name in paths}
-    times: dict[tuple[str, float], list[float]] = {}
-    cpu: dict[tuple[str, float], list[float]] = {}
-    floors: list[float] = []
-    plate = frame.plate()
     seeds = itertools.count(1)
-    for number in range(rounds + 1):
-        if number == 1:
-            floors.clear()
-            times.clear()
-            cpu.clear()
-        floors.append(setup.near.ask({**frame.fields, "do": "floor"})["ms"])
-        for way in mine:
-            told = way.ask(frame, next(seeds))
-            times.setdefault((way.path, way.side), []).append(told["ms"])
-            cpu.setdefault((way.path, way.side), []).append(told["cpu_ms"])
-        for name, trip in trips.items():
-            times.setdefault((name, 1.0), []).append(_timed_ms(trip, plate))
+    plate = frame.plate()
+    _round(frame, setup, others, paths, seeds, plate)
+    floor, times = _Times(), collections.defaultdict[tuple[str, float], _Times](_Times)
+    for number in range(1, rounds + 1):
+        told, floor_told = _round(frame, setup, others, paths, seeds, plate)
+        floor.add(floor_told)
+        for way, took in told.items():
+            times[way].add(took) if "cpu_ms" in took else times[way].wall_ms.append(took["ms"])
         tell(f"{frame.size} {frame.depth.value}", number, rounds)
     return [
-        Row(
-            frame,
-            path,
-            side,
-            tuple(found),
-            tuple(floors),
-            statistics.median(cpu[path, side]) if (path, side) in cpu else None,
-        )
-        for (path, side), found in times.items()
+        Row(frame, path, side, tuple(t.wall_ms), tuple(floor.wall_ms), tuple(t.cpu_ms), tuple(floor.cpu_ms))
+        for (path, side), t in times.items()
     ]
+
+
+def _round(
+    frame: Frame, setup: Setup, others: Rivals, paths: Sequence[str], seeds: Iterator[int], plate: Pixels
+) -> tuple[dict[tuple[str, float], dict[str, float]], dict[str, float]]:
+    """One trip by each path, and the floor."""
+    floor: dict[str, float] = setup.near.ask({**frame.fields, "do": "floor"})
+    told: dict[tuple[str, float], dict[str, float]] = {}
+    for way in ours(setup, paths):
+        told[way.path, way.side] = way.ask(frame, next(seeds))
+    for name, trip in others.trips.items():
+        if name in paths:
+            told[name, 1.0] = {"ms": _timed_ms(trip, plate)}
+    return told, floor
 
 
 def _timed_ms(trip: Callable[[Pixels], Pixels], plate: Pixels) -> float:

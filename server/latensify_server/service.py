@@ -220,7 +220,8 @@ class Service:
 
     def _hear_client(self) -> None:
         frames = self._router.recv_multipart(copy=False)
-        client, header, *parts = (frame.bytes for frame in frames)
+        client, header = frames[0].bytes, frames[1].bytes
+        parts: list[memoryview] = [frame.buffer for frame in frames[2:]]  # pixels stay where they arrived
         self._heard_s = time.monotonic()
         with self._failures_told(client, _about(header)):
             owner = self._owner(frames[0])
@@ -237,7 +238,7 @@ class Service:
             raise Refused("The server trusts this user's key no longer; ask who runs it to trust it again.")
         return key.encode()
 
-    def _check_size(self, parts: Sequence[bytes]) -> None:
+    def _check_size(self, parts: Sequence[memoryview]) -> None:
         if len(parts) > MOST_PARTS:
             raise Misbehaved(f"A message came in {len(parts)} parts; protocol {PROTOCOL} allows {MOST_PARTS}.")
         size = sum(map(len, parts))
@@ -270,7 +271,7 @@ class Service:
                 client, about, EngineFailed(f"The server failed at this request ({reason_of(error)}); see its log.")
             )
 
-    def _answer(self, client: bytes, owner: bytes, message: FromClient, parts: Sequence[bytes]) -> None:
+    def _answer(self, client: bytes, owner: bytes, message: FromClient, parts: Sequence[memoryview]) -> None:
         if isinstance(message, Hello):
             self._tell(client, self._welcome(client, message))
         elif isinstance(message, Have):
@@ -313,7 +314,7 @@ class Service:
             shared_memory=None if self._gate else self._proof,
         )
 
-    def _take(self, owner: bytes, put: Put, parts: Sequence[bytes]) -> None:
+    def _take(self, owner: bytes, put: Put, parts: Sequence[memoryview]) -> None:
         if put.spec.nbytes > self._settings.max_frame_bytes:
             raise Busy(f"A frame of {put.spec.nbytes} bytes is more than this server takes; raise its --max-frame-mb.")
         self._store.put(put.frame, put.spec, put.segment, parts, self._queue.pinned(), owner)

@@ -80,7 +80,7 @@ class Edit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             description="Denoising steps. More is slower and finer. Draft quality uses half of them.",
             extra=_extra("Edit", (4, 50)),
         ),
-    ] = 16
+    ] = 10
     seed: Annotated[
         int,
         Meta(

@@ -26,7 +26,7 @@ from latensify_server.diffusion.steady import Pair, steadied
 from latensify_server.diffusion.transfer import transfer
 from latensify_server.engine import Plate, ProgressCall, WindowEdit
 
-LONG_SIDE = {Quality.FINAL: 384, Quality.DRAFT: 256}
+LONG_SIDE = {Quality.FINAL: 320, Quality.DRAFT: 224}
 
 
 class Sample(Protocol):

@@ -22,7 +22,7 @@ from latensify_server.diffusion.model import Model
 
 STEPS = Restyle().num_inference_steps
 GUIDANCE = Restyle().guidance_scale
-INVERSION_STEPS = 50
+INVERSION_STEPS = STEPS
 
 Mask = Picture
 
@@ -71,7 +71,7 @@ def edited(model: Model, picture: Picture, prompt: str, mask: Mask | None = None
     return pictures.decode_picture(model, changed)
 
 
-def inversion_error(model: Model, picture: Picture, prompt: str, steps: int = INVERSION_STEPS) -> float:
+def inversion_error(model: Model, picture: Picture, prompt: str, steps: int) -> float:
     """Relative error of the latents after DDIM inversion and back under the same prompt: 0 is exact."""
     latents = pictures.encode_picture(model, picture)
     noise = inversion.invert(model, latents, prompt, steps, _silent)

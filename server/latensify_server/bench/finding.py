@@ -24,10 +24,10 @@ BANDS = (0.38, 0.5)
 
 RARE = 2e-6
 CLIP = 3.0
-EVIDENCE = (0.8, 0.3, 0.0)
+EVIDENCE = (1.2, 0.5, 0.0)
 """Mean evidence from which pixels count; the weaker ones only where the stronger find nothing."""
 
-SMALLEST, LARGEST = 0.012, 0.4
+SMALLEST, LARGEST = 0.006, 0.4
 LOWEST_FOOT, WIDEST = 0.4, 0.9
 JOINED_PX = (3, 9)
 """Gaps across and down that stripes and windows may leave."""

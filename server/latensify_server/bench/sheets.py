@@ -16,8 +16,10 @@ from latensify_server.training import worlds
 
 COLUMNS = 8
 GAP_PX = 4
-WORDS_PX = 18
+LINE_PX, LINES = 12, 3
+WORDS_PX = LINE_PX * LINES + 4
 INK, PAPER = (40, 40, 40), 0.97
+FONT, SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.34
 
 Tile = tuple[Picture, str]
 
@@ -60,13 +62,23 @@ def sheet(rows: Sequence[Sequence[Tile]]) -> Picture:
 
 
 def _written(words: str, width: int) -> Picture:
-    """Words on a strip of paper, smaller where they would not fit."""
+    """Words on a strip of paper, in as many lines as it holds."""
     strip = np.full((WORDS_PX, width, 3), round(255 * PAPER), np.uint8)
-    font, scale = cv2.FONT_HERSHEY_SIMPLEX, 0.38
-    (long, _), _ = cv2.getTextSize(words, font, scale, 1)
-    scale *= min(1.0, (width - 4) / max(long, 1))
-    cv2.putText(strip, words, (2, WORDS_PX - 6), font, scale, INK, 1, cv2.LINE_AA)
+    for number, line in enumerate(_lines(words, width - 4)[:LINES]):
+        cv2.putText(strip, line, (2, LINE_PX * (number + 1) - 2), FONT, SCALE, INK, 1, cv2.LINE_AA)
     return (strip / 255).astype(np.float32)
+
+
+def _lines(words: str, width: int) -> list[str]:
+    """Words broken into lines of a width in pixels; a word that is wider stands alone."""
+    lines: list[str] = []
+    for word in words.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and cv2.getTextSize(longer, FONT, SCALE, 1)[0][0] <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
 
 
 def _reconstruction(setting: Setting) -> list[list[Tile]]:

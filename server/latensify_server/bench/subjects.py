@@ -30,6 +30,10 @@ ROOM_PX = 4
 """A mask reaches so far beyond what changes: nobody draws one to the pixel."""
 
 
+DROWNED = {"white": ("pavement", "water"), "blue": ("water",), "black": ("water",)}
+"""Grounds on which a thing of a colour does not stand out."""
+
+
 @dataclass(frozen=True)
 class Case:
     """An edit and its exact answer.
@@ -56,17 +60,17 @@ def plain(seed: int, things: int | None = 1) -> World:
 
 
 def legible(seed: int) -> World:
-    """A plain world of one thing that stands out: not striped, nor white before clouds, snow, facades or pavement, nor
-    blue or black on water. Where a person must look twice, no judge can tell who is wrong."""
+    """A plain world of one thing that stands out: not striped; white not before clouds, snow or facades nor on pavement
+    or water; black matte, and neither it nor blue on water. Where a person must look twice, no judge can tell who is
+    wrong."""
     world = plain(seed)
-    polished = worlds.stream(seed, "bench material").random() < 0.3
-    world = worlds.with_material(world, 0, "shiny" if polished else "matte")
     colour = world.things[0].colour
+    polished = colour != "black" and worlds.stream(seed, "bench material").random() < 0.3
+    world = worlds.with_material(world, 0, "shiny" if polished else "matte")
     if colour == "white":
         skyline = "forest" if world.skyline in ("mountains", "city") else world.skyline
         world = replace(world, clouds=False, skyline=skyline)
-    drowned = {"white": "pavement", "blue": "water", "black": "water"}.get(colour)
-    return replace(world, ground="grass") if world.ground == drowned else world
+    return replace(world, ground="grass") if world.ground in DROWNED.get(colour, ()) else world
 
 
 def shown(world: World, width: int = SIDE_PX, height: int = SIDE_PX, frame: int = 0) -> Picture:

@@ -15,8 +15,8 @@ def keys() -> None:
 
 
 def _shown(as_json: bool) -> None:
-    own = {role: pair.public for role in files.ROLES if (pair := files.own(role))}
-    found: dict[str, dict[str, str]] = {"own": own, "clients": files.trusted("clients"), "servers": files.trusted("servers")}
+    own: dict[str, str] = {role: pair.public for role in files.ROLES if (pair := files.own(role))}
+    found = {"own": own, "clients": files.trusted("clients"), "servers": files.trusted("servers")}
     if as_json:
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
         return

@@ -88,7 +88,7 @@ Action actionNamed(const char* name) {
 OfxStatus failed(Instance* instance, const char* action, const Failure& failure) {
   // Only a render's failure is the user's to know; the other actions fall back to what the host does by default.
   if (std::strcmp(action, kOfxImageEffectActionRender) != 0) return kOfxStatReplyDefault;
-  if (instance) instance->messages.fail(failure.what());
+  if (instance) instance->messages.fail(failure);
   return failure.code() == "out_of_memory" ? kOfxStatErrMemory : kOfxStatFailed;
 }
 

@@ -20,15 +20,21 @@ void Messages::answer(const std::string& sentence) {
   host_.message->message(effect_, kOfxMessageMessage, kMessageId, asFormat(sentence).c_str());
 }
 
-void Messages::stand(const char* type, const std::string& sentence) {
+void Messages::fail(const Failure& failure) {
+  const bool asked = !failure.request().empty();
+  stand(kOfxMessageError, failure.what(), asked ? " [" + failure.code() + " " + failure.request() + "]" : "");
+}
+
+// `mark` differs from frame to frame: sentences are compared without it, or every frame would bring up a message.
+void Messages::stand(const char* type, const std::string& sentence, const std::string& mark) {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    status_ = sentence;
+    status_ = sentence + mark;
     const bool said = host_.persistentMessage ? standing_ == sentence : !told_.insert(sentence).second;
     if (said) return;
     standing_ = sentence;
   }
-  const std::string format = asFormat(sentence);
+  const std::string format = asFormat(sentence + mark);
   if (host_.persistentMessage) {
     host_.persistentMessage->setPersistentMessage(effect_, type, kMessageId, format.c_str());
   } else if (host_.message) {

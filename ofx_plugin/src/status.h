@@ -6,6 +6,7 @@
 #include <string>
 
 #include "host.h"
+#include "latensify/failure.hpp"
 
 namespace latensify::ofx {
 
@@ -13,10 +14,11 @@ class Messages {
  public:
   Messages(const Host& host, OfxImageEffectHandle effect) : host_(host), effect_(effect) {}
 
-  // The frame failed: a standing message where the host has one, else a message once per distinct sentence.
-  void fail(const std::string& sentence) { stand(kOfxMessageError, sentence); }
+  // The frame failed: a standing message where the host has one, else a message once per distinct sentence. It ends with
+  // the failure's code and its request's id, by which the server's log tells more.
+  void fail(const Failure& failure);
   // The frame is the source, for a reason that the user should know.
-  void warn(const std::string& sentence) { stand(kOfxMessageWarning, sentence); }
+  void warn(const std::string& sentence) { stand(kOfxMessageWarning, sentence, ""); }
   // An answer to something the user just pressed: said every time.
   void answer(const std::string& sentence);
   // The frame was edited: takes a standing message away.
@@ -27,7 +29,7 @@ class Messages {
   std::string takeNewStatus();
 
  private:
-  void stand(const char* type, const std::string& sentence);
+  void stand(const char* type, const std::string& sentence, const std::string& mark);
 
   const Host& host_;
   OfxImageEffectHandle effect_;

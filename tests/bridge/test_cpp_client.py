@@ -59,6 +59,12 @@ def near(bridge_test: Path, shared: dict[str, str]) -> Iterator[Driver]:
 # --- edits ---
 
 
+def test_a_failure_has_the_id_by_which_the_log_tells_of_it(near: Driver, fake: Server, tmp_path: Path) -> None:
+    failure = near.ask(request(tmp_path, fake.endpoint, params={"strength": 9.0}))["failure"]
+    (line,) = [line for line in fake.log.read_text().splitlines() if f"[{failure['request']}]" in line]
+    assert failure["code"] == "bad_parameter" and line.endswith(f"failed: {failure['message']}")
+
+
 def test_an_edit_comes_back_then_comes_from_the_cache(near: Driver, fake: Server, tmp_path: Path) -> None:
     first = near.ask(request(tmp_path, fake.endpoint))["edited"]
     assert first["pixels"] == inverted(plate(5)) and first["box"] == [0, 0, WIDTH, HEIGHT]
@@ -294,6 +300,18 @@ def test_a_server_that_was_killed_is_started_again(own: Driver, recorded: Path, 
     end(int(recorded.read_text()))
     assert own.ask(auto(tmp_path))["edited"]["pixels"] == inverted(plate(5))
     assert len(recorded.read_text().split()) == 2
+
+
+def test_a_server_that_has_ended_is_reaped_with_the_next_request(
+    own: Driver, recorded: Path, fake: Server, tmp_path: Path
+) -> None:
+    assert "edited" in own.ask(auto(tmp_path))
+    server_id = int(recorded.read_text())
+    end(server_id)
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{server_id}").exists():  # its threads may end after it
+        assert time.monotonic() < deadline
+        assert "edited" in own.ask(request(tmp_path, fake.endpoint))
 
 
 def test_starting_can_be_stopped(own: Driver, home: Path, tmp_path: Path) -> None:

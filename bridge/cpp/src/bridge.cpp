@@ -56,6 +56,7 @@ Bridge::Lease Bridge::session(const std::string& endpoint, const Wait& wait) {
   const auto connect = [&](const std::string& address) {
     return std::make_unique<Session>(pool_->zmq(), address, pool_->client, pool_->host, wait);
   };
+  reapServers();
   // A connection that was idle may have lost its server meanwhile: a question shows it.
   if (auto session = pool_->take(endpoint)) {
     if (session->usable(wait)) return {pool_, endpoint, std::move(session)};

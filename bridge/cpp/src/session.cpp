@@ -44,6 +44,16 @@ bool isName(const std::string& text, const std::string& prefix) {
 
 [[noreturn]] void misbehaved(const std::string& sentence) { throw Failure("misbehaved", sentence); }
 
+// Failures are told with the id of their request.
+template <typename Work>
+auto named(const Json& request, const Work& work) {
+  try {
+    return work();
+  } catch (const Failure& failure) {
+    throw Failure(failure.code(), failure.what(), readText(request, "id"));
+  }
+}
+
 }  // namespace
 
 struct Answer {
@@ -129,12 +139,15 @@ Edited Session::edit(const EditRequest& request, double timeoutS, const Wait& wa
   Ask submit{submitOf(nextId(), request, room(in_.get(), whole) ? segmentOf(in_->name(), whole) : Json(nullptr)),
              "result", timeoutS};
   if (submit.message.at("output").is_null()) submit.inlineAnswer = whole;
-  Answer answer = ask(submit, wait);
-  return received(request, answer, submit);
+  return named(submit.message, [&] {
+    Answer answer = ask(submit, wait);
+    return received(request, answer, submit);
+  });
 }
 
 Fitted Session::fit(const FitRequest& request, const Wait& wait) {
-  return readFitted(ask({fitOf(nextId(), request), "fitted", kFitS}, wait).header);
+  const Ask fit{fitOf(nextId(), request), "fitted", kFitS};
+  return named(fit.message, [&] { return readFitted(ask(fit, wait).header); });
 }
 
 Edited Session::received(const EditRequest& request, Answer& answer, const Ask& submit) {

@@ -121,8 +121,8 @@ pid_t spawn(const std::vector<std::string>& words, const OpenFile& log) {
   return child;
 }
 
-// The servers that this process has started and left running. One that has ended is reaped when the next is started:
-// at most one entry in the table of processes, and no thread of ours that a host's unloading would pull from under.
+// The servers that this process has started and left running. One that has ended is reaped with the next request: until
+// then one entry in the table of processes, and no thread of ours that a host's unloading would pull from under.
 class LeftRunning {
  public:
   void add(pid_t child) {
@@ -193,7 +193,6 @@ std::unique_ptr<Session> running(const Connect& connect) {
 std::unique_ptr<Session> started(const Connect& connect, const Wait& wait, const std::string& folder) {
   const std::string logName = folder + "/server.log";
   const OpenFile log(logName, O_WRONLY | O_CREAT | O_APPEND);
-  leftRunning().reap();
   Child child(spawn(recordedCommand(), log));
   for (const auto deadline = Clock::now() + kStart; Clock::now() < deadline;) {
     if (auto session = running(connect)) return session;
@@ -204,6 +203,8 @@ std::unique_ptr<Session> started(const Connect& connect, const Wait& wait, const
 }
 
 }  // namespace
+
+void reapServers() { leftRunning().reap(); }
 
 std::unique_ptr<Session> sessionWithOwnServer(const Connect& connect, const Wait& wait) {
   if (auto session = running(connect)) return session;

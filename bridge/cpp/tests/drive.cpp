@@ -129,7 +129,7 @@ Json answered(Bridge& bridge, const Json& item) {
     const bool fit = item.value("fit", false);
     answer[fit ? "fitted" : "edited"] = fit ? fitted(bridge, item, wait) : edited(bridge, item, wait);
   } catch (const Failure& failure) {
-    answer["failure"] = {{"code", failure.code()}, {"message", failure.what()}};
+    answer["failure"] = {{"code", failure.code()}, {"message", failure.what()}, {"request", failure.request()}};
   }
   answer.update(host.report());
   answer["name"] = item.value("name", "");

@@ -83,7 +83,7 @@ def test_the_command_prints_json_of_figures_measured(tmp_path: Path) -> None:
 def test_the_error_of_inversion_is_relative(
     setting: Setting, monkeypatch: pytest.MonkeyPatch, factor: float, error: float
 ) -> None:
-    monkeypatch.setattr(asking.sampling, "invert", lambda model, latents, *rest: latents)
+    monkeypatch.setattr(asking.inversion, "invert", lambda model, latents, *rest: latents)
     monkeypatch.setattr(asking.sampling, "edit", lambda *given: factor * given[8])
     picture = subjects.shown(subjects.plain(subjects.HELD_OUT))
     assert asking.inversion_error(setting.model, picture, "", 4) == pytest.approx(error, abs=1e-6)

@@ -63,6 +63,7 @@ std::string addressOf(const std::string& endpoint) {
 
 bool isLoopback(const std::string& address) {
   std::string host = address.substr(0, address.rfind(':'));
+  if (host.empty()) return true;  // no machine at all: connecting says what is wrong with the address
   if (host.size() > 1 && host.front() == '[') host = host.substr(1, host.size() - 2);
   in_addr four{};
   in6_addr six{};

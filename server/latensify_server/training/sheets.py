@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
-from latensify_server.training import parts, photos, render, worlds
+from latensify_server.training import loops, parts, photos, render, worlds
 from latensify_server.training.looks import Image
 
 HELD_OUT_SEED = 10**9
@@ -75,8 +75,8 @@ def watch_autoencoder(out: Path, ema: nn.ModuleDict, device: torch.device) -> Ca
         truth = [signal(image).to(device) for image in images]
         rebuilt = [vae.decode(vae.encode(one[None]).latent).sample[0].clamp(-1, 1) for one in truth]
         values = [psnr(a, b) for a, b in zip(truth, rebuilt, strict=True)]
-        row = {"step": step, "psnr_worlds": float(np.mean(values[:10])), "psnr_photos": float(np.mean(values[10:]))}
-        _note(out / "vae-watch.csv", row)
+        worlds_psnr, photos_psnr = (round(float(np.mean(part)), 3) for part in (values[:10], values[10:]))
+        loops.log(out / "vae-watch.csv", {"step": step, "psnr_worlds": worlds_psnr, "psnr_photos": photos_psnr})
         write(out / "sheets" / f"vae-{step:06d}.png", [images, [picture(one) for one in rebuilt]])
         plot(out)
 
@@ -118,15 +118,6 @@ def sample(networks: nn.ModuleDict, words: CLIPTokenizer, texts: list[str], sour
         away, towards = parts.predict(networks, torch.cat([stacked, stacked]), times, both).chunk(2)
         latents = scheduler.step(away + GUIDANCE * (towards - away), time, latents).prev_sample
     return latents
-
-
-def _note(file: Path, row: dict[str, float]) -> None:
-    fresh = not file.is_file()
-    with file.open("a", newline="") as out:
-        writer = csv.DictWriter(out, list(row))
-        if fresh:
-            writer.writeheader()
-        writer.writerow({name: round(value, 3) for name, value in row.items()})
 
 
 def plot(out: Path) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from bridge.building import built
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -22,21 +22,7 @@ def bridge_test() -> Path:
     given = os.environ.get("LATENSIFY_BRIDGE_TEST")
     if given:
         return Path(given)
-    if not shutil.which("cmake"):
-        pytest.skip("cmake is not installed; `make setup` installs it")
-    folder = REPOSITORY / "build/gcc"
-    options = [
-        "-DCMAKE_BUILD_TYPE=RelWithDebInfo",
-        f"-DPython3_EXECUTABLE={sys.executable}",
-        "-DLATENSIFY_BRIDGE_TESTS=ON",
-    ]
-    for command in (
-        ["cmake", "-S", str(REPOSITORY / "ofx_plugin"), "-B", str(folder), "-G", "Ninja", *options],
-        ["cmake", "--build", str(folder), "--target", "bridge_test"],
-    ):
-        done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout}{done.stderr}"
-    return folder / "bridge/bridge_test"
+    return built("bridge_test")
 
 
 @pytest.fixture(scope="session")

@@ -10,10 +10,11 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from bridge.building import built
 
 REPOSITORY = Path(__file__).parents[2]
 TESTS = REPOSITORY / "tests"
@@ -23,21 +24,7 @@ pytestmark = pytest.mark.timeout(0)  # the first build compiles the decoders wit
 
 @pytest.fixture(scope="session")
 def fuzz_messages() -> Path:
-    if not shutil.which("cmake"):
-        pytest.skip("cmake is not installed; `make setup` installs it")
-    folder = REPOSITORY / "build/gcc"
-    options = [
-        "-DCMAKE_BUILD_TYPE=RelWithDebInfo",
-        f"-DPython3_EXECUTABLE={sys.executable}",
-        "-DLATENSIFY_BRIDGE_TESTS=ON",
-    ]
-    for command in (
-        ["cmake", "-S", str(REPOSITORY / "ofx_plugin"), "-B", str(folder), "-G", "Ninja", *options],
-        ["cmake", "--build", str(folder), "--target", "fuzz_messages"],
-    ):
-        done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout}{done.stderr}"
-    return folder / "bridge/fuzz_messages"
+    return built("fuzz_messages")
 
 
 def test_mutants_of_the_corpus_bring_no_decoder_down(fuzz_messages: Path, tmp_path: Path) -> None:
